@@ -14,4 +14,8 @@
 // bounded memory; [Reader.Seek] jumps to an instant. [Hash] is the SHA-256 over
 // the canonical rows, which is the identity of the conditions: two tapes with
 // the same hash replay the same network.
+//
+// [Spanner] turns steps into spans, [Coalescer] finds steps that change
+// nothing, [Service] adds rate × time exactly, and [StatsCollector] describes
+// a timeline in numbers; all of them stream.
 package trace

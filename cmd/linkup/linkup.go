@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"linktape/internal/cli"
+	"linktape/netsetup"
+	"linktape/trace"
+)
+
+// defaultRun is the run that is meant when none is named.
+const defaultRun = "main"
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	source := []ucli.Flag{
+		&ucli.StringFlag{Name: "name", Value: defaultRun, Usage: "name of the run; several live side by side"},
+		&ucli.StringFlag{Name: "links", Usage: "build the named `LINKS` (a,b,c) with every default, without a file"},
+		&ucli.StringFlag{Name: "tape", Usage: "build the links of a `TAPE`, with its queues"},
+		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: tbf or htb", Value: string(netsetup.ShaperTBF)},
+	}
+	asJSON := &ucli.BoolFlag{Name: "json", Usage: "print JSON"}
+	app := cli.App(&ucli.App{
+		Name:  "linkup",
+		Usage: "build the links between a sender and a receiver, in network namespaces",
+		Description: "linkup up --name demo --links att,vzw,tmo\n" +
+			"linkup exec demo snd -- ping -c 3 10.77.0.6\n" +
+			"linkup down demo",
+		Commands: []*ucli.Command{{
+			Name: "plan", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)", Flags: source,
+			Usage:  "print what up would create, in order, as ip and tc commands",
+			Action: func(c *ucli.Context) error { return plan(c, stdout) },
+		}, {
+			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)", Flags: source,
+			Usage:  "build the links: all of them, or nothing",
+			Action: func(c *ucli.Context) error { return up(ctx, c, stdout, stderr) },
+		}, {
+			Name: "down", ArgsUsage: "[RUN]",
+			Usage: "remove exactly what a run made, also after a crash",
+			Flags: []ucli.Flag{&ucli.BoolFlag{Name: "kill", Usage: "kill the processes inside it first"}},
+			Action: func(c *ucli.Context) error {
+				name, err := runArg(c)
+				if err != nil {
+					return err
+				}
+				return netsetup.Down(name, c.Bool("kill"))
+			},
+		}, {
+			Name: "status", ArgsUsage: "[RUN]", Flags: []ucli.Flag{asJSON},
+			Usage:  "read back what the kernel has and compare it with the plan; exit status 3 if they differ",
+			Action: func(c *ucli.Context) error { return status(c, stdout) },
+		}, {
+			Name: "list", Flags: []ucli.Flag{asJSON},
+			Usage:  "list the runs",
+			Action: func(c *ucli.Context) error { return list(c, stdout) },
+		}, {
+			Name: "exec", ArgsUsage: "RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]",
+			Usage:  "run a command in the sender's end, the receiver's end or a link's router",
+			Action: execIn,
+		}, {
+			Name: "check", Flags: []ucli.Flag{asJSON},
+			Usage:  "find out what this kernel can do, by trying; exit status 1 if links cannot be built",
+			Action: func(c *ucli.Context) error { return check(c, stdout) },
+		}},
+	}, stdin, stdout, stderr)
+	return app.RunContext(ctx, append([]string{"linkup"}, args...))
+}
+
+// runArg is the run that the only argument names.
+func runArg(c *ucli.Context) (string, error) {
+	args, err := cli.Args(c, 0, 1)
+	if err != nil {
+		return "", err
+	}
+	if len(args) == 0 {
+		return defaultRun, nil
+	}
+	return args[0], nil
+}
+
+// topology is what the flags and the argument of plan and up describe.
+func topology(c *ucli.Context) (*netsetup.Topology, error) {
+	args, err := cli.Args(c, 0, 1)
+	if err != nil {
+		return nil, err
+	}
+	given := len(args)
+	for _, f := range []string{"links", "tape"} {
+		if c.String(f) != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return nil, cli.Usagef("name one of a TOPOLOGY file, --links or --tape")
+	}
+	if len(args) == 1 {
+		if c.IsSet("shaper") {
+			return nil, cli.Usagef("--shaper goes with --links and --tape; a TOPOLOGY file has a shaper for each link")
+		}
+		return netsetup.ReadTopology(args[0])
+	}
+	t := new(netsetup.Topology)
+	if tape := c.String("tape"); tape != "" {
+		r, err := trace.Open(tape)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		t = netsetup.LinksOf(r.Meta())
+	} else {
+		for _, name := range strings.Split(c.String("links"), ",") {
+			t.Links = append(t.Links, netsetup.DefaultLink(strings.TrimSpace(name)))
+		}
+	}
+	for i := range t.Links {
+		t.Links[i].Shaper = netsetup.ShaperKind(c.String("shaper"))
+	}
+	if err := t.Check(); err != nil {
+		return nil, cli.Usagef("%w", err)
+	}
+	return t, nil
+}
+
+func plan(c *ucli.Context, stdout io.Writer) error {
+	t, err := topology(c)
+	if err != nil {
+		return err
+	}
+	// A plan can be looked at without root and on any system: it is then made
+	// for a kernel that has everything.
+	f, _, err := netsetup.Probe()
+	if err != nil {
+		f = netsetup.Features{Netem: true, IPv6: true}
+	}
+	p, err := netsetup.NewPlan(c.String("name"), t, f)
+	if err != nil {
+		return err
+	}
+	for _, op := range p.Ops {
+		fmt.Fprintln(stdout, op)
+	}
+	fmt.Fprintf(stdout, "# linkup down %s:\n", p.Run)
+	for i := len(p.Ops) - 1; i >= 0; i-- {
+		if undo := p.Ops[i].Undo(); undo != "" {
+			fmt.Fprintln(stdout, "# "+undo)
+		}
+	}
+	return nil
+}
+
+func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	t, err := topology(c)
+	if err != nil {
+		return err
+	}
+	f, _, err := netsetup.Probe()
+	if err != nil {
+		return err
+	}
+	name := c.String("name")
+	p, err := netsetup.NewPlan(name, t, f)
+	if err != nil {
+		return err
+	}
+	progress := cli.NewProgress(stderr, "building run "+name)
+	err = netsetup.Up(ctx, p, progress.Set)
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	if !f.Netem && wantsPath(t) {
+		fmt.Fprintln(stderr, "linkup: this kernel has no netem: the links have rates and queues, but no delay, jitter or loss")
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "LINK\tDEVICE\tSENDER\tRECEIVER\tSHAPER\tQUEUE\tPATH")
+	for i, l := range t.Links {
+		a := netsetup.LinkAddresses(i)
+		path := "none"
+		if f.Netem && l.Path != netsetup.PathNone {
+			path = "netem"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\t%s\n", l.Name, netsetup.EndDevice(i),
+			a.Sender[0].Addr(), a.Receiver[0].Addr(), l.Shaper, queue(l.Queue), path)
+	}
+	return w.Flush()
+}
+
+func wantsPath(t *netsetup.Topology) bool {
+	for _, l := range t.Links {
+		if l.Path != netsetup.PathNone {
+			return true
+		}
+	}
+	return false
+}
+
+func queue(q trace.Queue) string {
+	if q.LimitTime > 0 {
+		return q.LimitTime.String()
+	}
+	return fmt.Sprintf("%d B", q.LimitBytes)
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func status(c *ucli.Context, stdout io.Writer) error {
+	name, err := runArg(c)
+	if err != nil {
+		return err
+	}
+	s, err := netsetup.Status(name)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		err = printJSON(stdout, s)
+	} else {
+		err = printStatus(stdout, s)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !s.Complete:
+		return cli.Boundsf("run %s was left half-built: remove it with linkup down %s", name, name)
+	case len(s.Differences) > 0:
+		return cli.Boundsf("run %s differs from its plan in %d places: rebuild it with linkup down and up", name, len(s.Differences))
+	}
+	return nil
+}
+
+func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
+	fmt.Fprintf(stdout, "run %s, built %s\n", s.Run, s.Created.Format(time.RFC3339))
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "LINK\tDIR\tFROM\tTO\tSHAPER\tBUCKET\tDELAY\tLOSS\tBACKLOG\tLIMIT\tDELIVERED\tQUEUE DROPS\tPATH DROPS")
+	for _, l := range s.Links {
+		for _, d := range []struct {
+			name     string
+			from, to []string
+			netsetup.DirStatus
+		}{{"up", l.SenderAddr, l.ReceiverAddr, l.Up}, {"down", l.ReceiverAddr, l.SenderAddr, l.Down}} {
+			rate, delay, loss := "closed", "-", "-"
+			if d.Rate > 0 {
+				rate = d.Rate.String()
+			}
+			if l.Netem {
+				delay, loss = d.Delay.String(), d.Loss.String()
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d B\t%d B\t%d B\t%d\t%d\n", l.Name, d.name, d.from[0], d.to[0], l.Shaper,
+				rate, delay, loss, d.BacklogBytes, d.LimitBytes, d.Bytes, d.Drops, d.PathDrops)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, p := range s.Processes {
+		fmt.Fprintf(stdout, "process %d %s in %s\n", p.PID, p.Command, p.Namespace)
+	}
+	for _, d := range s.Differences {
+		fmt.Fprintln(stdout, "differs:", d)
+	}
+	return nil
+}
+
+func list(c *ucli.Context, stdout io.Writer) error {
+	if _, err := cli.Args(c, 0, 0); err != nil {
+		return err
+	}
+	runs, err := netsetup.Runs()
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return printJSON(stdout, append([]string{}, runs...))
+	}
+	for _, r := range runs {
+		fmt.Fprintln(stdout, r)
+	}
+	return nil
+}
+
+func execIn(c *ucli.Context) error {
+	args := c.Args().Slice()
+	if len(args) > 2 && args[2] == "--" {
+		args = append(args[:2:2], args[3:]...)
+	}
+	if len(args) < 3 {
+		return cli.Usagef("usage: %s %s", c.Command.HelpName, c.Command.ArgsUsage)
+	}
+	argv := args[2:]
+	file, err := exec.LookPath(argv[0])
+	if err != nil {
+		return err
+	}
+	return netsetup.Exec(args[0], args[1], append([]string{file}, argv[1:]...), os.Environ())
+}
+
+func check(c *ucli.Context, stdout io.Writer) error {
+	if _, err := cli.Args(c, 0, 0); err != nil {
+		return err
+	}
+	_, found, missing := netsetup.Probe()
+	if found == nil {
+		return missing
+	}
+	if c.Bool("json") {
+		return errors.Join(printJSON(stdout, found), missing)
+	}
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	for _, f := range found {
+		state := "works"
+		if f.Err != "" {
+			state = "missing: " + f.Err + "; needs " + f.Need
+		}
+		fmt.Fprintf(w, "%s\tfor %s\t%s\n", f.Name, f.What, state)
+	}
+	return errors.Join(w.Flush(), missing)
+}

@@ -1,0 +1,35 @@
+// Package privtest is the one door through which tests that need root or a
+// kernel feature go.
+//
+// The environment variable LINKTAPE_REQUIRE lists what the machine promises,
+// separated by commas: root, ifb, tbf, htb, netem, … A test that needs a
+// feature which is not promised is skipped and says so; a test whose features
+// are all promised runs, and fails where the promise is broken.
+package privtest
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Variable is the name of the environment variable that lists the promised
+// features.
+const Variable = "LINKTAPE_REQUIRE"
+
+// Require skips the test unless root and every feature are promised. It fails
+// the test where root is promised and missing; a missing kernel feature makes
+// the test itself fail.
+func Require(t testing.TB, features ...string) {
+	t.Helper()
+	promised := strings.Split(os.Getenv(Variable), ",")
+	for _, f := range append([]string{"root"}, features...) {
+		if !slices.Contains(promised, f) {
+			t.Skipf("needs %s, which %s=%q does not promise", f, Variable, os.Getenv(Variable))
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Fatalf("%s promises root, but the test runs as user %d", Variable, os.Geteuid())
+	}
+}

@@ -1,0 +1,129 @@
+package netsetup
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is an rtnetlink socket in one namespace, and a packet socket to kick
+// sleeping queues with. It is not safe for concurrent use.
+type conn struct {
+	fd     int
+	packet int
+	to     unix.SockaddrLinklayer
+	frame  [headerBytes + kickBytes]byte
+	seq    uint32
+	buf    []byte
+	rbuf   []byte
+}
+
+// timeout of an exchange with the kernel; rtnetlink answers in microseconds
+// unless another process holds its lock.
+const timeoutSeconds = 5
+
+// dialThread opens the sockets in the thread's namespace.
+func dialThread() (*conn, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open rtnetlink socket: %w", err)
+	}
+	c := &conn{fd: fd, packet: -1, buf: make([]byte, 0, 64<<10), rbuf: make([]byte, 64<<10)}
+	tv := unix.Timeval{Sec: timeoutSeconds}
+	for _, err := range []error{
+		unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
+		unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv),
+		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1),
+		unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1),
+	} {
+		if err != nil {
+			c.Close()
+			return nil, fmt.Errorf("prepare rtnetlink socket: %w", err)
+		}
+	}
+	// No protocol has this type (IEEE 802: local experimental).
+	c.frame[12], c.frame[13] = 0x88, 0xb5
+	c.packet, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("open packet socket: %w", err)
+	}
+	return c, nil
+}
+
+// dial opens the sockets in a named namespace.
+func dial(namespace string) (c *conn, err error) {
+	err = withNamespace(namespace, func() error {
+		c, err = dialThread()
+		return err
+	})
+	return c, err
+}
+
+// Close closes the sockets.
+func (c *conn) Close() error {
+	if c.packet >= 0 {
+		unix.Close(c.packet)
+	}
+	return unix.Close(c.fd)
+}
+
+// Send writes netlink messages in one system call.
+func (c *conn) Send(b []byte) error {
+	for {
+		_, err := unix.Write(c.fd, b)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Receive reads one datagram of replies.
+func (c *conn) Receive(b []byte) (int, error) {
+	for {
+		n, err := unix.Read(c.fd, b)
+		switch err {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return 0, os.ErrDeadlineExceeded
+		}
+		return n, err
+	}
+}
+
+// Kick makes a device's qdisc look at its queue: it enqueues a frame that the
+// IFB throws away because it was not redirected there (drivers/net/ifb.c:
+// ifb_xmit). It reports whether the frame was queued; a full queue drops it
+// and is run all the same (net/core/dev.c: __dev_xmit_skb).
+func (c *conn) Kick(ifindex int32) (queued bool, err error) {
+	c.to.Ifindex = int(ifindex)
+	for {
+		switch err := unix.Sendto(c.packet, c.frame[:], 0, &c.to); err {
+		case nil:
+			return true, nil
+		case unix.ENOBUFS:
+			return false, nil
+		case unix.EINTR:
+		default:
+			return false, err
+		}
+	}
+}
+
+// execute sends one message that was appended to an empty buffer with the
+// connection's next sequence number, and waits for its acknowledgement.
+func (c *conn) execute(build func(b []byte, seq uint32) ([]byte, error)) error {
+	c.seq++
+	b, err := build(c.buf[:0], c.seq)
+	if err != nil {
+		return err
+	}
+	c.buf = b[:0]
+	if err := c.Send(b); err != nil {
+		return err
+	}
+	return await(c, c.rbuf, c.seq, c.seq, nil)
+}

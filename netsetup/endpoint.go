@@ -1,0 +1,284 @@
+package netsetup
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"linktape/trace"
+)
+
+// kickBytes is what a size table counts of a kick: an Ethernet header and one
+// byte.
+const kickBytes = 1
+
+// Counters of one direction's bottleneck, since the link was built.
+type Counters struct {
+	Bytes        uint64 // of IP packets that left
+	Packets      uint64 // that left
+	Drops        uint64 // packets that found the queue full
+	BacklogBytes uint32 // of IP packets in the queue
+}
+
+// wire is an endpoint's way to the kernel.
+type wire interface {
+	transport
+	// Kick makes a device look at its queue; it reports whether the frame that
+	// does so was queued.
+	Kick(ifindex int32) (queued bool, err error)
+}
+
+// Endpoint is one direction of one link, opened for change. It is not safe for
+// concurrent use; neither are the two endpoints of one link together.
+type Endpoint struct {
+	trace.LinkDir
+
+	wire    wire
+	ifb     int32 // carries the bottleneck
+	out     int32 // carries the path
+	shaper  *shaper
+	path    *path    // nil: the link has none
+	carrier *carrier // shared by both directions
+
+	seq    *uint32 // shared by both directions, as the wire is
+	buf    []byte
+	rbuf   []byte
+	info   QdiscInfo
+	kicks  Counters // what our own kicks added to the kernel's
+	last   Counters
+	lastAt time.Duration // of the step in force; −1: none yet
+}
+
+// Applied is what became of a step.
+type Applied struct {
+	Counters      // at the change
+	Messages int  // netlink messages that it took
+	Closed   bool // the bottleneck holds its queue: a stall, or less than a packet granted
+	Kicked   bool // the queue was woken
+}
+
+func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, hasPath bool) *Endpoint {
+	e := &Endpoint{
+		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: seq,
+		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), lastAt: -1,
+	}
+	if hasPath {
+		e.path = newPath(stateOf(l), 0)
+	}
+	return e
+}
+
+// HasPath reports whether the endpoint can delay and lose packets.
+func (e *Endpoint) HasPath() bool { return e.path != nil }
+
+// Seed makes the path's losses a function of the seed from the next change on.
+func (e *Endpoint) Seed(seed uint64) {
+	if e.path != nil {
+		e.path.reseed(seed)
+	}
+}
+
+// Apply tells the kernel a state that holds from at, an offset on the replay's
+// clock, for a time; hold 0 means until further notice, a second or more.
+//
+// All messages go out in one system call, and Apply returns when the kernel
+// has worked through them. A step that lets a held queue go wakes it. Apply
+// does not allocate unless it fails.
+//
+// Errors: [ErrNotSupported] where the state needs a path and the link has
+// none; a [KernelError] where the kernel refuses. The state may then be
+// half-applied; the next Apply tells everything anew.
+func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error) {
+	if e.path == nil && s.NeedsPath() {
+		return Applied{}, e.failed(s, fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported))
+	}
+	before := e.shaper.grant
+	first := *e.seq + 1
+	b, err := e.appendRequests(e.buf[:0], e.ifb, e.shaper.next(s.Rate, hold))
+	if err == nil && e.path != nil {
+		b, err = e.appendRequests(b, e.out, e.path.next(s))
+	}
+	if err != nil {
+		return Applied{}, e.failed(s, err)
+	}
+	b = e.carrier.append(b, e.Dir, s.Carrier, e.seq)
+	// The counters are read in the same breath: what the step that ends here
+	// has delivered, and whether it leaves a backlog.
+	if err := e.read(b, first); err != nil {
+		return Applied{}, e.failed(s, err)
+	}
+	now := e.count()
+	if e.lastAt >= 0 {
+		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), now.BacklogBytes)
+	}
+	e.last, e.lastAt = now, at
+	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
+	if now.BacklogBytes > 0 && e.shaper.opens(before) {
+		if err := e.kick(); err != nil {
+			return a, e.failed(s, err)
+		}
+		a.Kicked = true
+	}
+	return a, nil
+}
+
+// Counters reads the counters of the bottleneck.
+func (e *Endpoint) Counters() (Counters, error) {
+	if err := e.read(e.buf[:0], *e.seq+1); err != nil {
+		return Counters{}, fmt.Errorf("read counters of %v: %w", e.LinkDir, err)
+	}
+	return e.count(), nil
+}
+
+func (e *Endpoint) appendRequests(b []byte, ifindex int32, requests []request) ([]byte, error) {
+	var err error
+	for i := range requests {
+		*e.seq++
+		if b, err = requests[i].append(b, ifindex, nlmFRequest, *e.seq); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// read sends messages that begin with a sequence number, followed by a
+// question for the bottleneck's counters, and takes the answers.
+func (e *Endpoint) read(b []byte, first uint32) error {
+	*e.seq++
+	b, start := AppendTC(b, Message{Type: rtmGetQdisc, Flags: nlmFRequest | nlmFEcho, Seq: *e.seq},
+		TC{Ifindex: e.ifb, Handle: handleBottleneck, Parent: parentRoot})
+	b = FinishMessage(b, start)
+	e.buf = b[:0]
+	err := e.wire.Send(b)
+	if err == nil {
+		err = await(e.wire, e.rbuf, first, *e.seq, &e.info)
+	}
+	if err != nil {
+		e.shaper.forget()
+		if e.path != nil {
+			e.path.forget()
+		}
+	}
+	return err
+}
+
+// count takes our own kicks out of what the kernel has counted. A kick that is
+// still in the queue is not in its counts yet.
+func (e *Endpoint) count() Counters {
+	less := func(n, kicks uint64) uint64 { return n - min(n, kicks) }
+	return Counters{
+		Bytes: less(e.info.Bytes, e.kicks.Bytes), Packets: less(e.info.Packets, e.kicks.Packets),
+		Drops: less(uint64(e.info.Drops), e.kicks.Drops), BacklogBytes: e.info.BacklogBytes,
+	}
+}
+
+func (e *Endpoint) kick() error {
+	queued, err := e.wire.Kick(e.ifb)
+	if err != nil {
+		return fmt.Errorf("wake the queue: %w", err)
+	}
+	if queued {
+		e.kicks.Bytes += kickBytes
+		e.kicks.Packets++
+	} else {
+		e.kicks.Drops++
+	}
+	return nil
+}
+
+func (e *Endpoint) failed(s *trace.State, err error) error {
+	return fmt.Errorf("set %v to rate %v, delay %v, loss %v: %w", e.LinkDir, s.Rate, s.Delay, trace.Prob(s.MeanLoss()), err)
+}
+
+// carrier takes the interface down while either direction says so. It is the
+// router's end of the sender's veth that goes down: the sender's device loses
+// its carrier and keeps its addresses and routes, as a device whose modem is
+// gone.
+type carrier struct {
+	ifindex    int32
+	lost       [2]bool // by direction
+	down       bool    // in the kernel
+	neighbours []neighbour
+}
+
+// neighbour is a permanent neighbour, which the kernel forgets when the device
+// goes down.
+type neighbour struct {
+	addr netip.Addr
+	mac  [6]byte
+}
+
+// append writes the messages that a direction's carrier needs; none where the
+// interface stays as it is.
+func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32) []byte {
+	c.lost[d] = !present
+	down := c.lost[trace.Up] || c.lost[trace.Down]
+	if down == c.down {
+		return b
+	}
+	c.down = down
+	const iffUp = 1 // IFF_UP
+	var flags uint32
+	if !down {
+		flags = iffUp
+	}
+	ne := binary.NativeEndian
+	*seq++
+	b, start := appendHeader(b, rtmNewLink, nlmFRequest, *seq)
+	b = ne.AppendUint32(b, 0) // ifi_family, padding, ifi_type
+	b = ne.AppendUint32(b, uint32(c.ifindex))
+	b = ne.AppendUint32(b, flags)
+	b = ne.AppendUint32(b, iffUp) // ifi_change
+	b = FinishMessage(b, start)
+	if down {
+		return b
+	}
+	for i := range c.neighbours {
+		*seq++
+		b = c.neighbours[i].append(b, c.ifindex, *seq)
+	}
+	return b
+}
+
+// append writes RTM_NEWNEIGH (net/core/neighbour.c: neigh_add).
+func (n *neighbour) append(b []byte, ifindex int32, seq uint32) []byte {
+	const (
+		ndaDst       = 1    // NDA_DST
+		ndaLladdr    = 2    // NDA_LLADDR
+		nudPermanent = 0x80 // NUD_PERMANENT
+		afInet       = 2
+		afInet6      = 10
+	)
+	ne := binary.NativeEndian
+	family := byte(afInet)
+	if n.addr.Is6() {
+		family = afInet6
+	}
+	b, start := appendHeader(b, rtmNewNeigh, nlmFRequest|nlmFCreate|nlmFReplace, seq)
+	b = append(b, family, 0, 0, 0)
+	b = ne.AppendUint32(b, uint32(ifindex))
+	b = ne.AppendUint16(b, nudPermanent)
+	b = append(b, 0, 0) // ndm_flags, ndm_type
+	if n.addr.Is6() {
+		a := n.addr.As16()
+		b = append(appendAttrHeader(b, ndaDst, len(a)), a[:]...)
+	} else {
+		a := n.addr.As4()
+		b = append(appendAttrHeader(b, ndaDst, len(a)), a[:]...)
+	}
+	b = append(appendAttrHeader(b, ndaLladdr, len(n.mac)), n.mac[:]...)
+	b = appendPad(b, len(n.mac))
+	return FinishMessage(b, start)
+}
+
+// appendHeader writes a netlink header; FinishMessage sets its length.
+func appendHeader(b []byte, typ, flags uint16, seq uint32) (out []byte, start int) {
+	start = len(b)
+	ne := binary.NativeEndian
+	b = ne.AppendUint32(b, 0)
+	b = ne.AppendUint16(b, typ)
+	b = ne.AppendUint16(b, flags)
+	b = ne.AppendUint32(b, seq)
+	return ne.AppendUint32(b, 0), start
+}

@@ -1,0 +1,40 @@
+package netsetup
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrNotSupported marks what this kernel or system cannot do. Its text reads
+// on with what that is.
+var ErrNotSupported = errors.New("not supported by this kernel")
+
+// Features are what a kernel can do, found by trying ([Probe]).
+type Features struct {
+	IPv6  bool `json:"ipv6"`
+	Netem bool `json:"netem"` // delay, jitter, loss and what else a path does
+}
+
+// Feature is one thing that a run needs of the kernel.
+type Feature struct {
+	Name string `json:"name"`
+	What string `json:"what"`          // what it is for
+	Need string `json:"need"`          // the kernel option and module
+	Err  string `json:"err,omitempty"` // why it is missing; empty: it works
+}
+
+// missing returns the error that names every missing feature that all links
+// need; nil when none is missing.
+func missing(found []Feature) error {
+	var names []string
+	for _, f := range found {
+		if f.Err != "" && f.Name != "netem" && f.Name != "ipv6" {
+			names = append(names, fmt.Sprintf("%s for %s (%s: %s)", f.Name, f.What, f.Need, f.Err))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrNotSupported, strings.Join(names, "; "))
+}

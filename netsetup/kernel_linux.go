@@ -1,0 +1,385 @@
+package netsetup
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/safchain/ethtool"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// kernel carries plans out. It keeps a connection for each namespace that it
+// has touched.
+type kernel struct {
+	rooms map[string]*room
+}
+
+// room is a namespace with what is needed to work in it.
+type room struct {
+	name  string
+	file  netns.NsHandle
+	links *netlink.Handle
+	conn  *conn
+	eth   *ethtool.Ethtool
+	index map[string]int // of devices
+}
+
+func newKernel() *kernel { return &kernel{rooms: make(map[string]*room)} }
+
+// Close closes the connections.
+func (k *kernel) Close() {
+	for _, r := range k.rooms {
+		r.close()
+	}
+	clear(k.rooms)
+}
+
+func (r *room) close() {
+	if r.eth != nil {
+		r.eth.Close()
+	}
+	if r.conn != nil {
+		r.conn.Close()
+	}
+	if r.links != nil {
+		r.links.Close()
+	}
+	if r.file.IsOpen() {
+		r.file.Close()
+	}
+}
+
+// room opens a namespace, once.
+func (k *kernel) room(name string) (*room, error) {
+	if r := k.rooms[name]; r != nil {
+		return r, nil
+	}
+	r := &room{name: name, file: netns.None(), index: make(map[string]int)}
+	err := withNamespace(name, func() (err error) {
+		if r.file, err = netns.GetFromPath(namespaceFile(name)); err != nil {
+			return err
+		}
+		if r.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return err
+		}
+		if r.conn, err = dialThread(); err != nil {
+			return err
+		}
+		r.eth, err = ethtool.NewEthtool()
+		return err
+	})
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	k.rooms[name] = r
+	return r, nil
+}
+
+// device returns the index of a device.
+func (r *room) device(name string) (int, error) {
+	if i, ok := r.index[name]; ok {
+		return i, nil
+	}
+	l, err := r.links.LinkByName(name)
+	if err != nil {
+		return 0, fmt.Errorf("find device %s in %s: %w", name, r.name, err)
+	}
+	r.index[name] = l.Attrs().Index
+	return l.Attrs().Index, nil
+}
+
+// do carries one step out.
+func (k *kernel) do(op Op) error {
+	if o, ok := op.(AddNamespace); ok {
+		return k.addNamespace(o)
+	}
+	var err error
+	switch o := op.(type) {
+	case SetSysctls:
+		err = k.setSysctls(o)
+	case AddVeth:
+		err = k.addVeth(o)
+	case AddIFB:
+		err = k.addIFB(o)
+	case OffloadsOff:
+		err = k.offloadsOff(o)
+	case SetUp:
+		err = k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error { return r.links.LinkSetUp(l) })
+	case AddAddress:
+		err = k.addAddress(o)
+	case AddRoute:
+		err = k.addRoute(o)
+	case AddNeighbour:
+		err = k.addNeighbour(o)
+	case AddBottleneck:
+		err = k.request(o.Namespace, o.Device, newShaper(o.Link).create())
+	case AddPath:
+		err = k.request(o.Namespace, o.Device, newPath(stateOf(Link{Delay: o.Delay}), 0).create())
+	case Redirect:
+		err = k.redirect(o)
+	default:
+		err = fmt.Errorf("unknown step %T", op)
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", op, err)
+	}
+	return nil
+}
+
+func (k *kernel) addNamespace(o AddNamespace) error {
+	if err := createNamespace(o.Name); err != nil {
+		return err
+	}
+	return k.withDevice(o.Name, "lo", func(r *room, l netlink.Link) error { return r.links.LinkSetUp(l) })
+}
+
+func (k *kernel) setSysctls(o SetSysctls) error {
+	return withNamespace(o.Namespace, func() error {
+		for _, s := range o.Settings {
+			if err := os.WriteFile("/proc/sys/net/"+s.Key, []byte(s.Value), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// withDevice calls f with a handle to a device that has only its index.
+func (k *kernel) withDevice(namespace, device string, f func(r *room, l netlink.Link) error) error {
+	r, err := k.room(namespace)
+	if err != nil {
+		return err
+	}
+	i, err := r.device(device)
+	if err != nil {
+		return err
+	}
+	return f(r, &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: device, Index: i}})
+}
+
+func (k *kernel) addVeth(o AddVeth) error {
+	a, err := k.room(o.A.Namespace)
+	if err != nil {
+		return err
+	}
+	b, err := k.room(o.B.Namespace)
+	if err != nil {
+		return err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr, attrs.MTU = o.A.Device, o.A.MAC, o.MTU
+	return a.links.LinkAdd(&netlink.Veth{
+		LinkAttrs: attrs,
+		PeerName:  o.B.Device, PeerHardwareAddr: o.B.MAC, PeerNamespace: netlink.NsFd(b.file), PeerMTU: uint32(o.MTU),
+	})
+}
+
+func (k *kernel) addIFB(o AddIFB) error {
+	r, err := k.room(o.Namespace)
+	if err != nil {
+		return err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.TxQLen = o.Device, o.MTU, ifbQueueLen
+	if err := r.links.LinkAdd(&netlink.Ifb{LinkAttrs: attrs}); err != nil {
+		return err
+	}
+	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error { return r.links.LinkSetARPOff(l) })
+}
+
+func (k *kernel) offloadsOff(o OffloadsOff) error {
+	r, err := k.room(o.Namespace)
+	if err != nil {
+		return err
+	}
+	have, err := r.eth.Features(o.Device)
+	if err != nil {
+		return err
+	}
+	want := make(map[string]bool)
+	for _, f := range offloads {
+		if have[f] {
+			want[f] = false
+		}
+	}
+	if err := r.eth.Change(o.Device, want); err != nil {
+		return err
+	}
+	if have, err = r.eth.Features(o.Device); err != nil {
+		return err
+	}
+	for _, f := range slices.Sorted(maps.Keys(want)) {
+		if have[f] {
+			return fmt.Errorf("the kernel keeps %s on", f)
+		}
+	}
+	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error { return r.links.LinkSetGSOMaxSegs(l, 1) })
+}
+
+func (k *kernel) addAddress(o AddAddress) error {
+	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error {
+		a := &netlink.Addr{IPNet: &net.IPNet{
+			IP: o.Prefix.Addr().AsSlice(), Mask: net.CIDRMask(o.Prefix.Bits(), o.Prefix.Addr().BitLen()),
+		}}
+		if o.Prefix.Addr().Is6() {
+			a.Flags = unix.IFA_F_NODAD
+		}
+		return r.links.AddrAdd(l, a)
+	})
+}
+
+func (k *kernel) addRoute(o AddRoute) error {
+	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error {
+		return r.links.RouteAdd(&netlink.Route{
+			LinkIndex: l.Attrs().Index, Gw: o.Via.AsSlice(),
+			Dst: &net.IPNet{IP: o.To.Addr().AsSlice(), Mask: net.CIDRMask(o.To.Bits(), o.To.Addr().BitLen())},
+		})
+	})
+}
+
+func (k *kernel) addNeighbour(o AddNeighbour) error {
+	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error {
+		return r.links.NeighSet(&netlink.Neigh{
+			LinkIndex: l.Attrs().Index, State: netlink.NUD_PERMANENT, IP: o.Addr.AsSlice(), HardwareAddr: o.MAC,
+		})
+	})
+}
+
+// request creates qdiscs and classes.
+func (k *kernel) request(namespace, device string, requests []request) error {
+	r, err := k.room(namespace)
+	if err != nil {
+		return err
+	}
+	i, err := r.device(device)
+	if err != nil {
+		return err
+	}
+	for j := range requests {
+		err := r.conn.execute(func(b []byte, seq uint32) ([]byte, error) {
+			return requests[j].append(b, int32(i), nlmFRequest|nlmFAck|nlmFCreate|nlmFExcl, seq)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *kernel) redirect(o Redirect) error {
+	r, err := k.room(o.Namespace)
+	if err != nil {
+		return err
+	}
+	from, err := r.device(o.Device)
+	if err != nil {
+		return err
+	}
+	to, err := r.device(o.To)
+	if err != nil {
+		return err
+	}
+	clsact := &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: from, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
+	}
+	if err := r.links.QdiscAdd(clsact); err != nil {
+		return fmt.Errorf("add clsact: %w", err)
+	}
+	mirred := netlink.NewMirredAction(to)
+	mirred.MirredAction = netlink.TCA_EGRESS_REDIR
+	return r.links.FilterAdd(&netlink.U32{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: from, Parent: netlink.HANDLE_MIN_EGRESS, Priority: 1, Protocol: unix.ETH_P_ALL},
+		Actions:     []netlink.Action{mirred},
+	})
+}
+
+// Probe finds out what the kernel can do by trying it in a network namespace
+// of its own, which is gone when Probe returns. It needs root. The error
+// names what every link needs and the kernel lacks; it wraps
+// [ErrNotSupported].
+func Probe() (Features, []Feature, error) {
+	var found []Feature
+	err := onOwnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("make a network namespace: %w: run as root", err)
+		}
+		links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer links.Close()
+		c, err := dialThread()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		found = tryAll(links, c)
+		return nil
+	})
+	if err != nil {
+		return Features{}, nil, err
+	}
+	f := Features{}
+	for _, x := range found {
+		switch x.Name {
+		case "netem":
+			f.Netem = x.Err == ""
+		case "ipv6":
+			f.IPv6 = x.Err == ""
+		}
+	}
+	return f, found, missing(found)
+}
+
+// tryAll tries each feature in the thread's namespace.
+func tryAll(links *netlink.Handle, c *conn) []Feature {
+	k := &kernel{rooms: map[string]*room{"": {links: links, conn: c, file: netns.None(), index: make(map[string]int)}}}
+	l := DefaultLink("probe")
+	tests := []struct {
+		Feature
+		try func() error
+	}{
+		{Feature{Name: "veth", What: "the links", Need: "CONFIG_VETH, module veth"}, func() error {
+			attrs := netlink.NewLinkAttrs()
+			attrs.Name = senderSide
+			return links.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: receiverSide})
+		}},
+		{Feature{Name: "ifb", What: "the bottlenecks", Need: "CONFIG_IFB, module ifb"}, func() error {
+			return errors.Join(k.addIFB(AddIFB{Device: ifbUp, MTU: DefaultMTU}), k.addIFB(AddIFB{Device: ifbDown, MTU: DefaultMTU}))
+		}},
+		{Feature{Name: "tbf", What: "the bottlenecks", Need: "CONFIG_NET_SCH_TBF, module sch_tbf"}, func() error {
+			return k.request("", ifbUp, newShaper(l).create())
+		}},
+		{Feature{Name: "htb", What: "shaper: htb", Need: "CONFIG_NET_SCH_HTB, module sch_htb"}, func() error {
+			l.Shaper = ShaperHTB
+			return k.request("", ifbDown, newShaper(l).create())
+		}},
+		{Feature{Name: "redirect", What: "the way to the bottlenecks", Need: "CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_U32, CONFIG_NET_ACT_MIRRED, modules sch_ingress, cls_u32, act_mirred"}, func() error {
+			return k.redirect(Redirect{Device: receiverSide, To: ifbUp})
+		}},
+		{Feature{Name: "netem", What: "delay, jitter and loss", Need: "CONFIG_NET_SCH_NETEM, module sch_netem"}, func() error {
+			return k.request("", receiverSide, newPath(stateOf(l), 0).create())
+		}},
+		{Feature{Name: "ipv6", What: "IPv6 addresses", Need: "CONFIG_IPV6, not disabled"}, func() error {
+			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
+			return err
+		}},
+	}
+	var found []Feature
+	for _, t := range tests {
+		f := t.Feature
+		if err := t.try(); err != nil {
+			f.Err = err.Error()
+		}
+		found = append(found, f)
+	}
+	return found
+}

@@ -1,0 +1,60 @@
+//go:build !linux
+
+package netsetup
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"linktape/trace"
+)
+
+func errSystem() error {
+	return fmt.Errorf("%w: links need Linux, this is %s", ErrNotSupported, runtime.GOOS)
+}
+
+// Run is a run that is opened for change; only Linux has any.
+type Run struct {
+	Name     string
+	Topology *Topology
+}
+
+// Probe fails: links need Linux.
+func Probe() (Features, []Feature, error) { return Features{}, nil, errSystem() }
+
+// Up fails: links need Linux.
+func Up(context.Context, *Plan, func(float64)) error { return errSystem() }
+
+// Down fails: links need Linux.
+func Down(string, bool) error { return errSystem() }
+
+// Status fails: links need Linux.
+func Status(string) (*RunStatus, error) { return nil, errSystem() }
+
+// Runs fails: links need Linux.
+func Runs() ([]string, error) { return nil, errSystem() }
+
+// Exec fails: links need Linux.
+func Exec(string, string, []string, []string) error { return errSystem() }
+
+// Open fails: links need Linux.
+func Open(string) (*Run, error) { return nil, errSystem() }
+
+// Close does nothing.
+func (*Run) Close() error { return nil }
+
+// Endpoint fails: links need Linux.
+func (*Run) Endpoint(trace.LinkDir) (*Endpoint, error) { return nil, errSystem() }
+
+// Initial is the zero state.
+func (*Run) Initial(trace.LinkDir) trace.State { return trace.State{} }
+
+// Before is the zero state.
+func (*Run) Before(trace.LinkDir) (trace.State, bool) { return trace.State{}, false }
+
+// BeginReplay fails: links need Linux.
+func (*Run) BeginReplay() error { return errSystem() }
+
+// EndReplay fails: links need Linux.
+func (*Run) EndReplay(map[trace.LinkDir]trace.State) error { return errSystem() }

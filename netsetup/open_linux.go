@@ -1,0 +1,134 @@
+package netsetup
+
+import (
+	"fmt"
+
+	"linktape/trace"
+)
+
+// Run is a run that is opened for change; no one else can change it until it
+// is closed.
+type Run struct {
+	Name     string
+	Topology *Topology
+
+	record *record
+	unlock func()
+	kernel *kernel
+	links  map[string]*[2]*Endpoint // by name and direction
+}
+
+// Open opens a complete run for change.
+func Open(name string) (*Run, error) {
+	if _, err := readRecord(name); err != nil {
+		return nil, err // without leaving a lock file behind
+	}
+	unlock, err := lockRun(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := readRecord(name)
+	if err == nil && !r.Complete {
+		err = fmt.Errorf("run %s was left half-built: remove it with linkup down %s", name, name)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return &Run{
+		Name: name, Topology: r.Topology, record: r, unlock: unlock,
+		kernel: newKernel(), links: make(map[string]*[2]*Endpoint),
+	}, nil
+}
+
+// Close releases the run. The links stay as they are.
+func (r *Run) Close() error {
+	r.kernel.Close()
+	r.unlock()
+	return nil
+}
+
+// Endpoint opens one direction of a link. Opening it again returns the same.
+func (r *Run) Endpoint(ld trace.LinkDir) (*Endpoint, error) {
+	if l := r.links[ld.Link]; l != nil {
+		return l[ld.Dir], nil
+	}
+	for i, l := range r.Topology.Links {
+		if l.Name != ld.Link {
+			continue
+		}
+		both, err := r.openLink(i, l)
+		if err != nil {
+			return nil, fmt.Errorf("open link %s of run %s: %w: see linkup status %s", l.Name, r.Name, err, r.Name)
+		}
+		r.links[l.Name] = both
+		return both[ld.Dir], nil
+	}
+	return nil, fmt.Errorf("run %s has no link %s", r.Name, ld.Link)
+}
+
+func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
+	room, err := r.kernel.room(Namespace(r.Name, l.Name))
+	if err != nil {
+		return nil, err
+	}
+	index := make(map[string]int32)
+	for _, dev := range []string{ifbUp, ifbDown, senderSide, receiverSide} {
+		n, err := room.device(dev)
+		if err != nil {
+			return nil, err
+		}
+		index[dev] = int32(n)
+	}
+	macSender, _, _, _ := linkMACs(i)
+	c := &carrier{ifindex: index[senderSide]}
+	for f, a := range LinkAddresses(i).Sender {
+		if f == 0 || r.record.Features.IPv6 {
+			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
+		}
+	}
+	hasPath := r.record.Features.Netem && l.Path != PathNone
+	seq := &room.conn.seq
+	return &[2]*Endpoint{
+		trace.Up:   newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Up}, l, room.conn, index[ifbUp], index[receiverSide], c, seq, hasPath),
+		trace.Down: newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Down}, l, room.conn, index[ifbDown], index[senderSide], c, seq, hasPath),
+	}, nil
+}
+
+// Initial is the state of a direction before any tape: the topology's.
+func (r *Run) Initial(ld trace.LinkDir) trace.State {
+	for _, l := range r.Topology.Links {
+		if l.Name == ld.Link {
+			return stateOf(l)
+		}
+	}
+	return stateOf(DefaultLink(ld.Link))
+}
+
+// Before is the state that the last replay left a direction in, or the
+// topology's where there was none. known is false when a replay was killed
+// before it could say.
+func (r *Run) Before(ld trace.LinkDir) (s trace.State, known bool) {
+	if s, ok := r.record.Applied[ld.String()]; ok {
+		return s, !r.record.Replaying
+	}
+	return r.Initial(ld), !r.record.Replaying
+}
+
+// BeginReplay records that the states of the links are about to change.
+func (r *Run) BeginReplay() error {
+	r.record.Replaying = true
+	return writeRecord(r.record)
+}
+
+// EndReplay records the states that the links were left in.
+func (r *Run) EndReplay(left map[trace.LinkDir]trace.State) error {
+	if r.record.Applied == nil {
+		r.record.Applied = make(map[string]trace.State)
+	}
+	for ld, s := range left {
+		r.record.Applied[ld.String()] = s
+	}
+	r.record.Replaying = false
+	return writeRecord(r.record)
+}

@@ -1,0 +1,391 @@
+package netsetup
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"linktape/trace"
+)
+
+// Names of the two ends of a run.
+const (
+	SenderEnd   = "snd"
+	ReceiverEnd = "rcv"
+)
+
+// Devices of a link inside its router namespace.
+const (
+	senderSide   = "s0"       // towards the sender
+	receiverSide = "r0"       // towards the receiver
+	ifbUp        = "ifb-up"   // bottleneck, sender → receiver
+	ifbDown      = "ifb-down" // bottleneck, receiver → sender
+)
+
+// ifbQueueLen is the IFB's own queue between its qdisc and re-injection, in
+// packets. The default of 32 would stop the device (drivers/net/ifb.c:
+// ifb_xmit).
+const ifbQueueLen = 1000
+
+// Namespace returns the name of a namespace of a run: of an end or of a link.
+// Its dots keep the parts apart, since no name holds one.
+func Namespace(run, part string) string { return "lt." + run + "." + part }
+
+// EndDevice returns the name of a link's device in both ends; index is the
+// link's place in the topology.
+func EndDevice(index int) string { return fmt.Sprintf("w%d", index) }
+
+// Addresses are the addresses of one link, IPv4 and IPv6.
+type Addresses struct {
+	Sender, SenderGateway     [2]netip.Prefix // on the sender's device, on the router's
+	Receiver, ReceiverGateway [2]netip.Prefix
+}
+
+// LinkAddresses returns the addresses of the link at a place of the topology:
+// a /30 and a /64 on each side.
+func LinkAddresses(index int) Addresses {
+	pair := func(v4 byte, v6 byte) [2]netip.Prefix {
+		a := netip.AddrFrom4([4]byte{10, 77, byte(index), v4})
+		b := netip.AddrFrom16([16]byte{0xfd, 0x77, 'l', 't', 0, byte(index), 0, v4 / 4, 15: v6})
+		return [2]netip.Prefix{netip.PrefixFrom(a, 30), netip.PrefixFrom(b, 64)}
+	}
+	return Addresses{
+		Sender: pair(1, 1), SenderGateway: pair(2, 2),
+		ReceiverGateway: pair(5, 1), Receiver: pair(6, 2),
+	}
+}
+
+// macs of a link's four veth ends: locally administered and the same in every
+// run of a topology.
+func linkMACs(index int) (sender, senderGateway, receiverGateway, receiver net.HardwareAddr) {
+	mac := func(n byte) net.HardwareAddr {
+		return net.HardwareAddr{0x02, 'l', 't', 0, byte(index), n}
+	}
+	return mac(1), mac(2), mac(3), mac(4)
+}
+
+// Op is one step of a plan. Its String is the equivalent ip, tc, sysctl or
+// ethtool commands, one a line; Undo is what takes it back, empty where the
+// step goes together with its namespace.
+type Op interface {
+	fmt.Stringer
+	Undo() string
+}
+
+// Plan is what will be created for a run, in order.
+type Plan struct {
+	Run      string
+	Topology *Topology
+	Features Features
+	Ops      []Op
+}
+
+// Namespaces lists the namespaces of the plan in order of creation.
+func (p *Plan) Namespaces() []string {
+	var out []string
+	for _, op := range p.Ops {
+		if ns, ok := op.(AddNamespace); ok {
+			out = append(out, ns.Name)
+		}
+	}
+	return out
+}
+
+// inNamespace is embedded by every step that goes with a namespace.
+type inNamespace struct{ Namespace string }
+
+// Undo is empty: the step goes together with its namespace.
+func (inNamespace) Undo() string { return "" }
+
+func (n inNamespace) ip(format string, args ...any) string {
+	return "ip -n " + n.Namespace + " " + fmt.Sprintf(format, args...)
+}
+
+func (n inNamespace) tc(format string, args ...any) string {
+	return "tc -n " + n.Namespace + " " + fmt.Sprintf(format, args...)
+}
+
+// AddNamespace creates a named network namespace, with loopback up.
+type AddNamespace struct{ Name string }
+
+func (o AddNamespace) String() string {
+	return fmt.Sprintf("ip netns add %s\nip -n %s link set lo up", o.Name, o.Name)
+}
+
+// Undo removes the namespace and everything in it.
+func (o AddNamespace) Undo() string { return "ip netns del " + o.Name }
+
+// SetSysctls sets kernel parameters of a namespace, in order.
+type SetSysctls struct {
+	inNamespace
+	Settings []Sysctl
+}
+
+// Sysctl is one kernel parameter; the key is a path below /proc/sys/net.
+type Sysctl struct{ Key, Value string }
+
+func (o SetSysctls) String() string {
+	var lines []string
+	for _, s := range o.Settings {
+		lines = append(lines, fmt.Sprintf("ip netns exec %s sysctl -qw net/%s=%s", o.Namespace, s.Key, s.Value))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// VethEnd is one end of a veth pair.
+type VethEnd struct {
+	Namespace, Device string
+	MAC               net.HardwareAddr
+}
+
+// AddVeth creates a veth pair across two namespaces.
+type AddVeth struct {
+	inNamespace
+	A, B VethEnd
+	MTU  int
+}
+
+func (o AddVeth) String() string {
+	return o.ip("link add %s address %v mtu %d type veth peer name %s netns %s address %v mtu %d",
+		o.A.Device, o.A.MAC, o.MTU, o.B.Device, o.B.Namespace, o.B.MAC, o.MTU)
+}
+
+// AddIFB creates an IFB device, without ARP.
+type AddIFB struct {
+	inNamespace
+	Device string
+	MTU    int
+}
+
+func (o AddIFB) String() string {
+	return o.ip("link add %s mtu %d txqueuelen %d type ifb", o.Device, o.MTU, ifbQueueLen) + "\n" +
+		o.ip("link set %s arp off", o.Device)
+}
+
+// OffloadsOff switches segmentation and receive offloads of a device off, so
+// that every packet the link sees is one packet on the wire.
+type OffloadsOff struct {
+	inNamespace
+	Device string
+}
+
+// offloads are the features that OffloadsOff clears where a device has them.
+var offloads = [...]string{
+	"tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation",
+	"tx-generic-segmentation", "tx-udp-segmentation", "tx-gso-list", "tx-gso-partial",
+	"rx-gro", "rx-gro-list", "rx-udp-gro-forwarding", "rx-lro",
+}
+
+func (o OffloadsOff) String() string {
+	return fmt.Sprintf("ip netns exec %s ethtool -K %s tso off gso off gro off tx-udp-segmentation off tx-gso-list off\n", o.Namespace, o.Device) +
+		o.ip("link set %s gso_max_segs 1", o.Device)
+}
+
+// SetUp brings a device up.
+type SetUp struct {
+	inNamespace
+	Device string
+}
+
+func (o SetUp) String() string { return o.ip("link set %s up", o.Device) }
+
+// AddAddress gives a device an address, without duplicate address detection.
+type AddAddress struct {
+	inNamespace
+	Device string
+	Prefix netip.Prefix
+}
+
+func (o AddAddress) String() string {
+	nodad := ""
+	if o.Prefix.Addr().Is6() {
+		nodad = " nodad"
+	}
+	return o.ip("addr add %v dev %s%s", o.Prefix, o.Device, nodad)
+}
+
+// AddRoute adds a route through a gateway.
+type AddRoute struct {
+	inNamespace
+	To     netip.Prefix
+	Via    netip.Addr
+	Device string
+}
+
+func (o AddRoute) String() string {
+	return o.ip("route add %v via %v dev %s", o.To, o.Via, o.Device)
+}
+
+// AddNeighbour adds a permanent neighbour, so that no impairment delays or
+// loses ARP or neighbour discovery.
+type AddNeighbour struct {
+	inNamespace
+	Device string
+	Addr   netip.Addr
+	MAC    net.HardwareAddr
+}
+
+func (o AddNeighbour) String() string {
+	return o.ip("neigh replace %v lladdr %v dev %s nud permanent", o.Addr, o.MAC, o.Device)
+}
+
+// AddBottleneck puts the shaper on an IFB.
+type AddBottleneck struct {
+	inNamespace
+	Device string
+	Link   Link
+}
+
+func (o AddBottleneck) String() string {
+	s := newShaper(o.Link)
+	var lines []string
+	for _, a := range s.create() {
+		lines = append(lines, o.tc("%s", a.command(o.Device)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// AddPath puts netem on the device behind a bottleneck.
+type AddPath struct {
+	inNamespace
+	Device string
+	Delay  time.Duration
+}
+
+func (o AddPath) String() string {
+	p := newPath(stateOf(Link{Delay: o.Delay}), 0)
+	var lines []string
+	for _, a := range p.create() {
+		lines = append(lines, o.tc("%s", a.command(o.Device)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Redirect takes every packet that leaves a device through an IFB first.
+type Redirect struct {
+	inNamespace
+	Device, To string
+}
+
+func (o Redirect) String() string {
+	return o.tc("qdisc add dev %s clsact", o.Device) + "\n" +
+		o.tc("filter add dev %s egress protocol all u32 match u32 0 0 action mirred egress redirect dev %s", o.Device, o.To)
+}
+
+// NewPlan lays out a run of a topology on a kernel with the given features.
+// It fails where the topology needs what the kernel lacks, before anything is
+// created; the error wraps [ErrNotSupported].
+func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
+	if err := trace.CheckName(run); err != nil {
+		return nil, fmt.Errorf("run: %w", err)
+	}
+	if err := t.Check(); err != nil {
+		return nil, err
+	}
+	p := &Plan{Run: run, Topology: t, Features: f}
+	snd, rcv := Namespace(run, SenderEnd), Namespace(run, ReceiverEnd)
+	for _, l := range t.Links {
+		if !f.Netem && (l.Path == PathNetem || l.Delay > 0) {
+			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",
+				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")
+		}
+	}
+	for _, ns := range []string{snd, rcv} {
+		p.add(AddNamespace{ns})
+		p.add(SetSysctls{inNamespace{ns}, p.sysctls(false)})
+	}
+	for i, l := range t.Links {
+		p.addLink(i, l, snd, rcv)
+	}
+	return p, nil
+}
+
+func (p *Plan) add(op Op) { p.Ops = append(p.Ops, op) }
+
+// sysctls of a namespace before it has any device of ours.
+func (p *Plan) sysctls(router bool) []Sysctl {
+	s := []Sysctl{
+		{"ipv4/conf/all/rp_filter", "0"},
+		{"ipv4/conf/default/rp_filter", "0"},
+		{"ipv4/conf/all/send_redirects", "0"},
+		{"ipv4/conf/default/send_redirects", "0"},
+	}
+	if router {
+		s = append(s, Sysctl{"ipv4/ip_forward", "1"})
+	}
+	if !p.Features.IPv6 {
+		return s
+	}
+	s = append(s,
+		Sysctl{"ipv6/conf/default/accept_dad", "0"},
+		Sysctl{"ipv6/conf/default/accept_ra", "0"},
+		Sysctl{"ipv6/conf/default/addr_gen_mode", "1"}, // no link-local address: no stray discovery packets
+		Sysctl{"ipv6/conf/all/keep_addr_on_down", "1"},
+	)
+	if router {
+		s = append(s, Sysctl{"ipv6/conf/all/forwarding", "1"})
+	}
+	return s
+}
+
+func (p *Plan) addLink(i int, l Link, snd, rcv string) {
+	ns := Namespace(p.Run, l.Name)
+	end := EndDevice(i)
+	addr := LinkAddresses(i)
+	macS, macSG, macRG, macR := linkMACs(i)
+
+	p.add(AddNamespace{ns})
+	p.add(SetSysctls{inNamespace{ns}, p.sysctls(true)})
+	p.add(AddVeth{inNamespace{snd}, VethEnd{snd, end, macS}, VethEnd{ns, senderSide, macSG}, l.MTU})
+	p.add(AddVeth{inNamespace{rcv}, VethEnd{rcv, end, macR}, VethEnd{ns, receiverSide, macRG}, l.MTU})
+	for _, ifb := range []string{ifbUp, ifbDown} {
+		p.add(AddIFB{inNamespace{ns}, ifb, l.MTU})
+		if p.Features.IPv6 {
+			p.add(SetSysctls{inNamespace{ns}, []Sysctl{{"ipv6/conf/" + ifb + "/disable_ipv6", "1"}}})
+		}
+		p.add(AddBottleneck{inNamespace{ns}, ifb, l})
+		p.add(SetUp{inNamespace{ns}, ifb})
+	}
+	sides := []struct {
+		ns, dev  string
+		addrs    [2]netip.Prefix
+		peers    [2]netip.Prefix // the neighbours on the same wire
+		peerMAC  net.HardwareAddr
+		networks *[2]netip.Prefix // reached through the neighbour
+	}{
+		{snd, end, addr.Sender, addr.SenderGateway, macSG, &addr.Receiver},
+		{ns, senderSide, addr.SenderGateway, addr.Sender, macS, nil},
+		{ns, receiverSide, addr.ReceiverGateway, addr.Receiver, macR, nil},
+		{rcv, end, addr.Receiver, addr.ReceiverGateway, macRG, &addr.Sender},
+	}
+	families := 1
+	if p.Features.IPv6 {
+		families = 2
+	}
+	for _, s := range sides {
+		at := inNamespace{s.ns}
+		p.add(OffloadsOff{at, s.dev})
+		for f := range families {
+			p.add(AddAddress{at, s.dev, s.addrs[f]})
+		}
+		p.add(SetUp{at, s.dev})
+	}
+	for _, s := range sides {
+		at := inNamespace{s.ns}
+		for f := range families {
+			p.add(AddNeighbour{at, s.dev, s.peers[f].Addr(), s.peerMAC})
+			if s.networks != nil {
+				p.add(AddRoute{at, s.networks[f].Masked(), s.peers[f].Addr(), s.dev})
+			}
+		}
+	}
+	for _, d := range []struct{ dev, ifb string }{{receiverSide, ifbUp}, {senderSide, ifbDown}} {
+		at := inNamespace{ns}
+		if p.Features.Netem && l.Path != PathNone {
+			p.add(AddPath{at, d.dev, l.Delay})
+		}
+		p.add(Redirect{at, d.dev, d.ifb})
+	}
+}

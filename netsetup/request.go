@@ -1,0 +1,124 @@
+package netsetup
+
+import (
+	"fmt"
+	"time"
+
+	"linktape/trace"
+)
+
+// Handles of the qdiscs and classes that a link is made of.
+const (
+	parentRoot       = 0xffffffff // include/uapi/linux/pkt_sched.h: TC_H_ROOT
+	handleBottleneck = 1 << 16    // 1: on the IFB
+	handleClass      = 1<<16 | 1  // 1:1 the HTB class
+	handleGate       = 2 << 16    // 2: the TBF leaf below the HTB class
+	handleLoss       = 16 << 16   // 10: the path's loss, root of the device behind the bottleneck
+	handleLossLeaf   = 16<<16 | 1 // 10:1 its only class
+	handleDelay      = 17 << 16   // 11: the path's delay, below
+)
+
+type requestKind uint8
+
+const (
+	setTBF requestKind = iota + 1
+	setHTB
+	setHTBClass
+	setNetem
+)
+
+// request is one qdisc or class to create or change. It is a value without
+// pointers to the heap, so that the hot loop can make one for every step.
+type request struct {
+	kind           requestKind
+	handle, parent uint32
+	sizeTable      bool // count the bytes of IP packets; a change that does not repeat it counts Ethernet headers again
+	tbf            TBF
+	htb            HTB
+	class          HTBClass
+	netem          *Netem
+}
+
+// messageType is the rtnetlink message that carries the request.
+func (r *request) messageType() uint16 {
+	if r.kind == setHTBClass {
+		return rtmNewTClass
+	}
+	return rtmNewQdisc
+}
+
+// append writes the request as one netlink message for a device.
+func (r *request) append(b []byte, ifindex int32, flags uint16, seq uint32) ([]byte, error) {
+	b, start := AppendTC(b, Message{Type: r.messageType(), Flags: flags, Seq: seq},
+		TC{Ifindex: ifindex, Handle: r.handle, Parent: r.parent})
+	var err error
+	switch r.kind {
+	case setTBF:
+		b, err = AppendTBF(b, r.tbf)
+	case setHTB:
+		b, err = AppendHTB(b, r.htb)
+	case setHTBClass:
+		b, err = AppendHTBClass(b, r.class)
+	case setNetem:
+		b, err = AppendNetem(b, *r.netem)
+	}
+	if err == nil && r.sizeTable {
+		b, err = AppendSizeTable(b, SizeTable{OverheadBytes: -headerBytes})
+	}
+	return FinishMessage(b, start), err
+}
+
+// command is the tc command, without "tc", that does the same.
+func (r *request) command(dev string) string {
+	id := func(h uint32) string {
+		if h == parentRoot {
+			return "root"
+		}
+		return fmt.Sprintf("parent %x:%x", h>>16, h&0xffff)
+	}
+	stab := ""
+	if r.sizeTable {
+		stab = " stab overhead -14 linklayer ethernet"
+	}
+	if r.kind == setHTBClass {
+		c := r.class
+		return fmt.Sprintf("class add dev %s %s classid %x:%x htb rate %dbit ceil %dbit burst %d cburst %d quantum %d",
+			dev, id(r.parent), r.handle>>16, r.handle&0xffff, c.Rate, c.Ceil, c.BurstBytes, c.CeilBurstBytes, c.QuantumBytes)
+	}
+	head := fmt.Sprintf("qdisc add dev %s %s handle %x:%s ", dev, id(r.parent), r.handle>>16, stab)
+	switch r.kind {
+	case setTBF:
+		return head + fmt.Sprintf("tbf rate %dbit burst %d limit %d", r.tbf.Rate, r.tbf.BurstBytes, r.tbf.LimitBytes)
+	case setHTB:
+		return head + fmt.Sprintf("htb default %x", r.htb.Default)
+	}
+	return head + netemCommand(r.netem)
+}
+
+// netemCommand writes the parameters that a path sets, as tc does.
+func netemCommand(q *Netem) string {
+	s := fmt.Sprintf("netem limit %d", q.LimitPackets)
+	if q.Delay > 0 || q.Jitter > 0 {
+		s += fmt.Sprintf(" delay %dus", q.Delay/time.Microsecond)
+		if q.Jitter > 0 {
+			s += fmt.Sprintf(" %dus distribution normal", q.Jitter/time.Microsecond)
+		}
+	}
+	if q.GE.Enabled() {
+		s += fmt.Sprintf(" loss gemodel %v %v %v %v", q.GE.P, q.GE.R, q.GE.LossBad, q.GE.LossGood)
+	} else if q.Loss > 0 {
+		s += fmt.Sprintf(" loss %v", q.Loss)
+	}
+	for _, p := range []struct {
+		name string
+		prob trace.Prob
+	}{{"duplicate", q.Duplicate}, {"corrupt", q.Corrupt}, {"reorder", q.Reorder}} {
+		if p.prob > 0 {
+			s += fmt.Sprintf(" %s %v", p.name, p.prob)
+		}
+	}
+	if q.Rate > 0 {
+		s += fmt.Sprintf(" rate %dbit", q.Rate)
+	}
+	return s
+}

@@ -1,0 +1,83 @@
+package netsetup
+
+import (
+	"fmt"
+	"time"
+
+	"linktape/trace"
+)
+
+// StateDir is where runs are recorded, one readable file each.
+const StateDir = "/run/linktape"
+
+// runFormat is the version of the files in StateDir.
+const runFormat = 1
+
+// record is what is known of a run: enough to make its plan again.
+type record struct {
+	Format   int       `json:"format"`
+	Run      string    `json:"run"`
+	Created  time.Time `json:"created"`
+	PID      int       `json:"pid"`      // of the process that builds or built it
+	Complete bool      `json:"complete"` // false: it is being built, or was left half-built
+	Features Features  `json:"features"`
+	Topology *Topology `json:"topology"`
+
+	// Replaying is set while a replay changes the links, and stays set when it
+	// is killed: Applied is out of date then.
+	Replaying bool                   `json:"replaying,omitempty"`
+	Applied   map[string]trace.State `json:"applied,omitempty"` // by LINK.DIR, what the last replay left
+}
+
+func (r *record) plan() (*Plan, error) { return NewPlan(r.Run, r.Topology, r.Features) }
+
+// RunStatus is what a run is and what the kernel has of it.
+type RunStatus struct {
+	Run         string       `json:"run"`
+	Created     time.Time    `json:"created"`
+	Complete    bool         `json:"complete"`
+	Links       []LinkStatus `json:"links"`
+	Differences []string     `json:"differences,omitempty"` // from the plan; none: all is as planned
+	Processes   []Process    `json:"processes,omitempty"`   // that run inside it
+}
+
+// LinkStatus is one link of a run.
+type LinkStatus struct {
+	Name         string     `json:"name"`
+	Shaper       ShaperKind `json:"shaper"`
+	Netem        bool       `json:"netem"` // the link can delay and lose
+	MTU          int        `json:"mtu_bytes"`
+	Device       string     `json:"device"` // in both ends
+	SenderAddr   []string   `json:"sender_address"`
+	ReceiverAddr []string   `json:"receiver_address"`
+	Up           DirStatus  `json:"up"`
+	Down         DirStatus  `json:"down"`
+}
+
+// DirStatus is what the kernel says of one direction.
+type DirStatus struct {
+	Rate         trace.BitRate `json:"rate_bit_s"` // of the token bucket in force; 0: closed
+	LimitBytes   int64         `json:"queue_limit_bytes"`
+	BacklogBytes uint32        `json:"backlog_bytes"`
+	Bytes        uint64        `json:"delivered_bytes"` // of IP packets, since the link is up
+	Packets      uint64        `json:"delivered_packets"`
+	Drops        uint32        `json:"drops"` // packets that found the queue full
+	Delay        time.Duration `json:"delay_ns"`
+	Jitter       time.Duration `json:"jitter_ns"`
+	Loss         trace.Prob    `json:"loss"` // mean, of a chain its stationary loss
+	PathDrops    uint32        `json:"path_drops"`
+}
+
+func checkRunName(run string) error {
+	if err := trace.CheckName(run); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+// Process is one that runs inside a namespace of a run.
+type Process struct {
+	PID       int    `json:"pid"`
+	Command   string `json:"command"`
+	Namespace string `json:"namespace"`
+}

@@ -1,0 +1,224 @@
+package netsetup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func recordFile(run string) string { return filepath.Join(StateDir, run+".json") }
+
+// lockRun takes the lock of a run, which ends with the process if nothing else
+// ends it. Two commands on one run at once would undo each other's work.
+func lockRun(run string) (unlock func(), err error) {
+	if err := os.MkdirAll(StateDir, 0o755); err != nil {
+		return nil, fmt.Errorf("lock run %s: %w: run as root", run, err)
+	}
+	file := filepath.Join(StateDir, run+".lock")
+	for {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("lock run %s: %w: run as root", run, err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("run %s is in use by another linkup or replay: wait for it to end", run)
+		}
+		// The one that held it may have removed the file meanwhile.
+		mine, err1 := f.Stat()
+		now, err2 := os.Stat(file)
+		if err1 == nil && err2 == nil && os.SameFile(mine, now) {
+			return func() {
+				os.Remove(file)
+				f.Close()
+				os.Remove(StateDir) // succeeds when the last run is gone
+			}, nil
+		}
+		f.Close()
+	}
+}
+
+func writeRecord(r *record) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(StateDir, ".new-")
+	if err != nil {
+		return fmt.Errorf("record run %s: %w", r.Run, err)
+	}
+	_, err = f.Write(append(data, '\n'))
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), recordFile(r.Run))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return fmt.Errorf("record run %s: %w", r.Run, err)
+	}
+	return nil
+}
+
+func readRecord(run string) (*record, error) {
+	if err := checkRunName(run); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(recordFile(run))
+	if errors.Is(err, os.ErrNotExist) {
+		runs, _ := Runs()
+		if len(runs) == 0 {
+			return nil, fmt.Errorf("there is no run %s, nor any other: build one with linkup up", run)
+		}
+		return nil, fmt.Errorf("there is no run %s: there are %s", run, strings.Join(runs, ", "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", run, err)
+	}
+	r := new(record)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("read run %s: %s: %w", run, recordFile(run), err)
+	}
+	if r.Format != runFormat || r.Run != run {
+		return nil, fmt.Errorf("read run %s: %s: not made by this version of linkup (format %d, run %q)", run, recordFile(run), r.Format, r.Run)
+	}
+	return r, nil
+}
+
+// Runs lists the recorded runs.
+func Runs() ([]string, error) {
+	files, err := filepath.Glob(recordFile("*"))
+	var runs []string
+	for _, f := range files {
+		runs = append(runs, strings.TrimSuffix(filepath.Base(f), ".json"))
+	}
+	return runs, err
+}
+
+// Up carries a plan out: all of it, or nothing where a step fails or ctx ends.
+// It refuses a run that exists and never touches what it did not make.
+func Up(ctx context.Context, p *Plan, progress func(fraction float64)) error {
+	unlock, err := lockRun(p.Run)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := os.Stat(recordFile(p.Run)); err == nil {
+		return fmt.Errorf("run %s exists: remove it with linkup down %s, or choose another --name", p.Run, p.Run)
+	}
+	for _, ns := range p.Namespaces() {
+		if namespaceExists(ns) {
+			return fmt.Errorf("namespace %s exists and is not of any run: remove it with ip netns del %s, or choose another --name", ns, ns)
+		}
+	}
+	r := &record{
+		Format: runFormat, Run: p.Run, Created: time.Now().UTC().Truncate(time.Second), PID: os.Getpid(),
+		Features: p.Features, Topology: p.Topology,
+	}
+	// From here on whatever exists under the plan's names is this run's, also
+	// if the process is killed.
+	if err := writeRecord(r); err != nil {
+		return err
+	}
+	err = carryOut(ctx, p, progress)
+	if err == nil {
+		r.Complete = true
+		err = writeRecord(r)
+	}
+	if err != nil {
+		return errors.Join(err, undo(p))
+	}
+	return nil
+}
+
+func carryOut(ctx context.Context, p *Plan, progress func(float64)) error {
+	k := newKernel()
+	defer k.Close()
+	for i, op := range p.Ops {
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("build run %s: stopped after %d of %d steps, all undone: %w", p.Run, i, len(p.Ops), err)
+		}
+		if err := k.do(op); err != nil {
+			return fmt.Errorf("build run %s: %w", p.Run, err)
+		}
+		if progress != nil {
+			progress(float64(i+1) / float64(len(p.Ops)))
+		}
+	}
+	return nil
+}
+
+// undo takes back every step of a plan, in reverse, and forgets the run. It
+// goes on after an error, and keeps the record then.
+func undo(p *Plan) error {
+	var errs []error
+	for _, ns := range slices.Backward(p.Namespaces()) {
+		errs = append(errs, removeNamespace(ns))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.Remove(recordFile(p.Run)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget run %s: %w", p.Run, err)
+	}
+	return nil
+}
+
+// Down removes what a run made, also when [Up] did not get to its end. A
+// process inside would keep its namespace alive, so it is an error, unless
+// kill is set: then every process inside is killed.
+func Down(run string, kill bool) error {
+	if err := checkRunName(run); err != nil {
+		return err
+	}
+	if _, err := readRecord(run); err != nil {
+		return err // without leaving a lock file behind
+	}
+	unlock, err := lockRun(run)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := readRecord(run)
+	if err != nil {
+		return err
+	}
+	p, err := r.plan()
+	if err != nil {
+		return err
+	}
+	if err := evict(p, kill); err != nil {
+		return err
+	}
+	return undo(p)
+}
+
+// evict makes sure that no process is left in a plan's namespaces.
+func evict(p *Plan, kill bool) error {
+	const patience = 2 * time.Second
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		inside, err := processesIn(p.Namespaces())
+		if err != nil || len(inside) == 0 {
+			return err
+		}
+		if !kill || time.Now().After(end) {
+			var names []string
+			for _, x := range inside {
+				names = append(names, fmt.Sprintf("%s (process %d)", x.Command, x.PID))
+			}
+			return fmt.Errorf("run %s is in use by %s: stop it first, or use --kill", p.Run, strings.Join(names, ", "))
+		}
+		for _, x := range inside {
+			if err := unix.Kill(x.PID, unix.SIGKILL); err != nil && err != unix.ESRCH {
+				return fmt.Errorf("kill %s (process %d): %w", x.Command, x.PID, err)
+			}
+		}
+	}
+}

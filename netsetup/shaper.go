@@ -1,0 +1,229 @@
+package netsetup
+
+import (
+	"math"
+	"time"
+
+	"linktape/trace"
+)
+
+// What a step tells a token bucket.
+//
+// A change of TBF fills the bucket (net/sched/sch_tbf.c: tbf_change), which is
+// a free burst at every step; a packet that HTB sent at a low rate leaves a
+// debt in time that a higher rate does not shorten (sch_htb.c: htb_charge_class).
+// So a step is told as a grant: the bytes of the tape's service in the step.
+// TBF gets the bucket as the first part of it and the rest as its rate; what a
+// backlogged queue was granted and did not get, because no whole packet fitted,
+// is owed to a later step. The sum is the tape's.
+//
+// A step that grants less than one packet, and a stall, close the bucket. No
+// rate does: rate 0 is unlimited, and any other leaks a packet after the change.
+// A bucket is closed by a minimum packet size (mpu) that its burst can never
+// cover; it holds its queue and goes on taking packets in. What a sub-packet
+// step granted is kept until a packet fits.
+
+const (
+	// gateRate is the rate of a closed bucket: low enough that its watchdog
+	// wakes only every 15 s, high enough that the largest packet fits into the
+	// longest bucket, 2^32−1 ns (sch_tbf.c: tbf_change).
+	gateRate = 4096 * 8 * trace.BitPerSecond
+
+	// gateMPU is the size that every packet is charged by a closed bucket.
+	gateMPU = math.MaxUint16
+
+	// openRate and openBurst of a bucket let everything through at once.
+	openRate  = 100 * trace.Gbit
+	openBurst = 1 << 20
+
+	// headerBytes is the link-layer header, which a size table takes off each
+	// packet but which the kernel counts when it compares a burst with a
+	// device's MTU (sch_tbf.c: psched_mtu).
+	headerBytes = 14
+
+	// lateness is how late a timer may fire without costing the link any of
+	// its rate: the bucket is larger than a packet by what arrives in it.
+	lateness = time.Millisecond
+
+	// htbLeast is the number of packets per step below which HTB leaves the
+	// shaping to its leaf, so that its debt stays a small part of a step.
+	htbLeast = 10
+)
+
+// grant is what one step may deliver.
+type grant struct {
+	rate   trace.BitRate // the tape's
+	hold   time.Duration // until the next step; 0: not known, a second or more
+	bytes  float64       // of service over hold; 0 where hold is not known
+	closed bool          // nothing leaves
+}
+
+// budget turns the rates of one direction into grants.
+type budget struct {
+	mtu    float64 // bytes of the largest packet
+	credit float64 // bytes that closed steps kept back: less than a packet
+	owed   float64 // bytes that a backlogged queue was granted and did not get, or got too much
+
+	backlogged bool // when the counters were read last
+}
+
+// next grants a step at a rate that holds for a time (0: unknown, long).
+func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
+	g := grant{rate: rate, hold: hold}
+	bytes := b.credit + b.owed
+	b.credit, b.owed = 0, 0
+	switch {
+	case rate == 0:
+		g.closed = true
+	case hold > 0:
+		bytes += float64(rate) * hold.Seconds() / 8
+		g.closed = bytes < b.mtu
+		g.bytes = bytes
+	}
+	if g.closed {
+		g.bytes = 0
+		b.credit = min(max(bytes, -b.mtu), b.mtu)
+	}
+	return g
+}
+
+// account settles a step that has ended: what it was granted, how long it
+// lasted, what the bottleneck delivered in it, and the backlog in bytes at its
+// end. The step after it is already granted, so the balance goes to the one
+// after that.
+//
+// A queue that was not backlogged at both ends of the step is owed nothing:
+// service that nobody used is lost.
+func (b *budget) account(g grant, lasted time.Duration, served int64, backlog uint32) {
+	busy := b.backlogged && backlog > 0
+	b.backlogged = backlog > 0
+	if !busy {
+		return
+	}
+	granted := g.bytes
+	if g.hold == 0 && !g.closed {
+		granted = float64(g.rate) * lasted.Seconds() / 8
+	}
+	most := 2*b.mtu + float64(g.rate)*lateness.Seconds()/8
+	b.owed = min(max(granted-float64(served), -most), most)
+}
+
+// shaper is the bottleneck of one direction: it makes the requests that tell
+// the kernel a rate.
+type shaper struct {
+	link   Link
+	budget budget
+	limit  int64 // bytes of the queue
+	grant  grant // in force
+
+	// HTB: what its class and its leaf were last told.
+	class HTBClass
+	leaf  TBF
+
+	requests [2]request
+}
+
+// newShaper returns the shaper of a link at the topology's initial rate.
+func newShaper(l Link) *shaper {
+	s := &shaper{link: l, budget: budget{mtu: float64(l.MTU)}}
+	s.limit = s.queueBytes(l.Rate)
+	return s
+}
+
+// queueBytes is the queue's limit at a rate. A limit in time keeps its last
+// value through a stall and never falls below two packets.
+func (s *shaper) queueBytes(rate trace.BitRate) int64 {
+	if s.link.Queue.LimitTime == 0 {
+		return s.link.Queue.LimitBytes
+	}
+	if rate == 0 && s.limit > 0 {
+		return s.limit
+	}
+	n := float64(rate) * s.link.Queue.LimitTime.Seconds() / 8
+	return int64(min(max(n, float64(2*s.link.MTU)), MaxQueue))
+}
+
+// create returns the requests that make the bottleneck at the topology's
+// initial rate.
+func (s *shaper) create() []request {
+	if s.link.Shaper == ShaperHTB {
+		s.requests[0] = request{kind: setHTB, handle: handleBottleneck, parent: parentRoot, sizeTable: true, htb: HTB{Default: handleClass & 0xffff}}
+		root := s.requests[0]
+		return append([]request{root}, s.next(s.link.Rate, 0)...)
+	}
+	return s.next(s.link.Rate, 0)
+}
+
+// forget makes the next requests complete, whatever was told before.
+func (s *shaper) forget() { s.class, s.leaf = HTBClass{}, TBF{} }
+
+// opens reports whether the step in force can release packets that the one
+// before it, given here, held back: the queue then wants a kick, because no
+// change wakes it.
+func (s *shaper) opens(before grant) bool {
+	return !s.grant.closed && (before.closed || s.grant.rate > before.rate)
+}
+
+// next returns the requests for a rate that holds for a time (0: unknown,
+// long). The slice is valid until the next call.
+func (s *shaper) next(rate trace.BitRate, hold time.Duration) []request {
+	s.limit = s.queueBytes(rate)
+	g := s.budget.next(rate, hold)
+	s.grant = g
+	if s.link.Shaper == ShaperHTB {
+		return s.nextHTB(g)
+	}
+	s.requests[0] = request{kind: setTBF, handle: handleBottleneck, parent: parentRoot, sizeTable: true, tbf: s.bucket(g)}
+	return s.requests[:1]
+}
+
+// bucket is the TBF that carries a grant out.
+func (s *shaper) bucket(g grant) TBF {
+	if g.closed {
+		// Room for a packet, or it would be refused (sch_tbf.c: tbf_enqueue).
+		room := time.Duration(2 * float64(s.link.MTU) / (float64(gateRate) / 8) * 1e9)
+		return TBF{Rate: gateRate, Buffer: min(room, math.MaxUint32), MPUBytes: gateMPU, LimitBytes: s.limit}
+	}
+	burst := float64(s.link.MTU) + float64(g.rate)*lateness.Seconds()/8
+	rate := float64(g.rate)
+	if g.hold > 0 {
+		burst = min(burst, g.bytes)
+		rate = (g.bytes - burst) * 8 / g.hold.Seconds()
+	}
+	return TBF{
+		Rate:       max(trace.BitRate(rate), 8*trace.BitPerSecond),
+		BurstBytes: min(max(int64(burst), int64(s.link.MTU+headerBytes)), math.MaxUint32),
+		LimitBytes: s.limit,
+	}
+}
+
+// nextHTB shapes with the class where a step has many packets and with the
+// TBF leaf, as gate and as bucket, where it has few.
+func (s *shaper) nextHTB(g grant) []request {
+	n := 0
+	leaf := TBF{Rate: openRate, BurstBytes: openBurst, LimitBytes: s.limit}
+	rate := g.rate
+	switch {
+	case g.closed, g.hold > 0 && g.bytes < htbLeast*s.budget.mtu:
+		leaf, rate = s.bucket(g), openRate
+	case g.hold > 0:
+		rate = trace.BitRate(g.bytes * 8 / g.hold.Seconds())
+	}
+	burst := int64(float64(s.link.MTU) + float64(rate)*lateness.Seconds()/8)
+	class := HTBClass{
+		Rate: max(rate, 8*trace.BitPerSecond), Ceil: max(rate, 8*trace.BitPerSecond),
+		BurstBytes: burst, CeilBurstBytes: burst, QuantumBytes: int64(s.link.MTU),
+	}
+	if class != s.class {
+		s.requests[n] = request{kind: setHTBClass, handle: handleClass, parent: handleBottleneck, class: class}
+		s.class = class
+		n++
+	}
+	// A bucket is told every step: the change is the grant.
+	if leaf != s.leaf || !g.closed && leaf.Rate != openRate {
+		s.requests[n] = request{kind: setTBF, handle: handleGate, parent: handleClass, tbf: leaf}
+		s.leaf = leaf
+		n++
+	}
+	return s.requests[:n]
+}

@@ -1,0 +1,286 @@
+package netsetup
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"linktape/trace"
+)
+
+// Status reads back what the kernel has of a run and compares it with the
+// run's plan. The run may be half-built.
+func Status(run string) (*RunStatus, error) {
+	r, err := readRecord(run)
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.plan()
+	if err != nil {
+		return nil, err
+	}
+	s := &RunStatus{Run: run, Created: r.Created, Complete: r.Complete}
+	if s.Processes, err = processesIn(p.Namespaces()); err != nil {
+		return nil, err
+	}
+	k := newKernel()
+	defer k.Close()
+	views := make(map[string]*view)
+	for _, op := range p.Ops {
+		ns, ok := op.(AddNamespace)
+		if !ok {
+			continue
+		}
+		if !namespaceExists(ns.Name) {
+			s.Differences = append(s.Differences, "missing: "+op.String())
+			continue
+		}
+		if views[ns.Name], err = k.look(ns.Name); err != nil {
+			return nil, fmt.Errorf("look into namespace %s: %w", ns.Name, err)
+		}
+	}
+	for _, op := range p.Ops {
+		s.Differences = append(s.Differences, differences(op, views)...)
+	}
+	for i, l := range r.Topology.Links {
+		s.Links = append(s.Links, linkStatus(p, i, l, views[Namespace(run, l.Name)]))
+	}
+	return s, nil
+}
+
+// view is what a namespace holds.
+type view struct {
+	links   map[string]netlink.Link
+	addrs   map[string]bool // "dev prefix"
+	routes  map[string]bool // "dev destination gateway"
+	neighs  map[string]bool // "dev address MAC", permanent ones
+	filters map[string]bool // "dev": has an egress filter
+	qdiscs  map[qdiscID]QdiscInfo
+	classes map[string]trace.BitRate // rate of the HTB class, by device
+}
+
+type qdiscID struct {
+	device string
+	handle uint32
+}
+
+// look reads everything that a plan may have put into a namespace.
+func (k *kernel) look(namespace string) (*view, error) {
+	r, err := k.room(namespace)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{
+		links: make(map[string]netlink.Link), addrs: make(map[string]bool), routes: make(map[string]bool),
+		neighs: make(map[string]bool), filters: make(map[string]bool), qdiscs: make(map[qdiscID]QdiscInfo),
+		classes: make(map[string]trace.BitRate),
+	}
+	links, err := r.links.LinkList()
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int]string)
+	for _, l := range links {
+		name := l.Attrs().Name
+		v.links[name], names[l.Attrs().Index] = l, name
+		filters, err := r.links.FilterList(l, netlink.HANDLE_MIN_EGRESS)
+		if err == nil && len(filters) > 0 {
+			v.filters[name] = true
+		}
+		if l.Type() != "ifb" {
+			continue
+		}
+		classes, err := r.links.ClassList(l, netlink.HANDLE_NONE)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range classes {
+			if h, ok := c.(*netlink.HtbClass); ok {
+				v.classes[name] = trace.BitRate(h.Rate * 8)
+			}
+		}
+	}
+	addrs, err := r.links.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		v.addrs[names[a.LinkIndex]+" "+a.IPNet.String()] = true
+	}
+	routes, err := r.links.RouteList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range routes {
+		if x.Dst != nil {
+			v.routes[fmt.Sprintf("%s %v %v", names[x.LinkIndex], x.Dst, x.Gw)] = true
+		}
+	}
+	neighs, err := r.links.NeighList(0, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range neighs {
+		if n.State&netlink.NUD_PERMANENT != 0 {
+			v.neighs[fmt.Sprintf("%s %v %v", names[n.LinkIndex], n.IP, n.HardwareAddr)] = true
+		}
+	}
+	return v, r.conn.dumpQdiscs(func(q *QdiscInfo) {
+		c := *q
+		c.Options = slices.Clone(q.Options)
+		v.qdiscs[qdiscID{names[int(q.Ifindex)], q.Handle}] = c
+	})
+}
+
+// dumpQdiscs lists the qdiscs of the connection's namespace.
+func (c *conn) dumpQdiscs(each func(*QdiscInfo)) error {
+	c.seq++
+	b, start := AppendTC(c.buf[:0], Message{Type: rtmGetQdisc, Flags: nlmFRequest | unix.NLM_F_DUMP, Seq: c.seq}, TC{})
+	if err := c.Send(FinishMessage(b, start)); err != nil {
+		return fmt.Errorf("list qdiscs: %w", err)
+	}
+	var q QdiscInfo
+	for {
+		n, err := c.Receive(c.rbuf)
+		if err != nil {
+			return fmt.Errorf("list qdiscs: %w", err)
+		}
+		for m := (Messages{Buf: c.rbuf[:n]}); m.Next(); {
+			switch m.Type {
+			case unix.NLMSG_DONE:
+				return m.Err()
+			case nlmsgError:
+				errno, text := m.Errno()
+				return fmt.Errorf("list qdiscs: %w", &KernelError{unix.Errno(errno), text})
+			case rtmNewQdisc:
+				if err := DecodeQdisc(m.Payload, &q); err != nil {
+					return err
+				}
+				each(&q)
+			}
+		}
+	}
+}
+
+// differences says what of a step is not as planned; nothing where its
+// namespace is missing, which is said once.
+func differences(op Op, views map[string]*view) []string {
+	missing := func(present bool) []string {
+		if present {
+			return nil
+		}
+		return []string{"missing: " + strings.ReplaceAll(op.String(), "\n", "; ")}
+	}
+	at := func(namespace string) *view { return views[namespace] }
+	switch o := op.(type) {
+	case AddVeth:
+		var out []string
+		for _, e := range []VethEnd{o.A, o.B} {
+			if v := at(e.Namespace); v != nil {
+				out = append(out, v.device(e.Namespace, e.Device, "veth", o.MTU)...)
+				if l := v.links[e.Device]; l != nil && !bytes.Equal(l.Attrs().HardwareAddr, e.MAC) {
+					out = append(out, fmt.Sprintf("%s in %s: address is %v, planned %v", e.Device, e.Namespace, l.Attrs().HardwareAddr, e.MAC))
+				}
+			}
+		}
+		return out
+	case AddIFB:
+		if v := at(o.Namespace); v != nil {
+			return v.device(o.Namespace, o.Device, "ifb", o.MTU)
+		}
+	case SetUp:
+		if v := at(o.Namespace); v != nil && v.links[o.Device] != nil && v.links[o.Device].Attrs().RawFlags&unix.IFF_UP == 0 {
+			return []string{fmt.Sprintf("%s in %s: is down", o.Device, o.Namespace)}
+		}
+	case AddAddress:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.addrs[o.Device+" "+o.Prefix.String()])
+		}
+	case AddRoute:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.routes[fmt.Sprintf("%s %v %v", o.Device, o.To, o.Via)])
+		}
+	case AddNeighbour:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.neighs[fmt.Sprintf("%s %v %v", o.Device, o.Addr, o.MAC)])
+		}
+	case AddBottleneck:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.qdiscs[qdiscID{o.Device, handleBottleneck}].Kind == string(o.Link.Shaper))
+		}
+	case AddPath:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.qdiscs[qdiscID{o.Device, handleLoss}].Kind == "netem" && v.qdiscs[qdiscID{o.Device, handleDelay}].Kind == "netem")
+		}
+	case Redirect:
+		if v := at(o.Namespace); v != nil {
+			return missing(v.filters[o.Device])
+		}
+	}
+	return nil
+}
+
+func (v *view) device(namespace, name, kind string, mtu int) []string {
+	l := v.links[name]
+	switch {
+	case l == nil:
+		return []string{fmt.Sprintf("missing: %s %s in %s", kind, name, namespace)}
+	case l.Type() != kind:
+		return []string{fmt.Sprintf("%s in %s: is a %s, planned %s", name, namespace, l.Type(), kind)}
+	case l.Attrs().MTU != mtu:
+		return []string{fmt.Sprintf("%s in %s: mtu is %d, planned %d", name, namespace, l.Attrs().MTU, mtu)}
+	}
+	return nil
+}
+
+func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
+	a := LinkAddresses(i)
+	s := LinkStatus{
+		Name: l.Name, Shaper: l.Shaper, MTU: l.MTU, Device: EndDevice(i),
+		Netem: p.Features.Netem && l.Path != PathNone,
+	}
+	for f := range a.Sender {
+		if f == 0 || p.Features.IPv6 {
+			s.SenderAddr = append(s.SenderAddr, a.Sender[f].Addr().String())
+			s.ReceiverAddr = append(s.ReceiverAddr, a.Receiver[f].Addr().String())
+		}
+	}
+	if v != nil {
+		s.Up = v.direction(ifbUp, receiverSide)
+		s.Down = v.direction(ifbDown, senderSide)
+	}
+	return s
+}
+
+func (v *view) direction(ifb, out string) DirStatus {
+	q := v.qdiscs[qdiscID{ifb, handleBottleneck}]
+	s := DirStatus{BacklogBytes: q.BacklogBytes, Bytes: q.Bytes, Packets: q.Packets, Drops: q.Drops}
+	bucket := q
+	if q.Kind == "htb" {
+		bucket = v.qdiscs[qdiscID{ifb, handleGate}]
+	}
+	if t, err := DecodeTBF(bucket.Options); err == nil {
+		s.LimitBytes = t.LimitBytes
+		switch class, ok := v.classes[ifb]; {
+		case t.MPUBytes == gateMPU:
+			s.Rate = 0
+		case ok:
+			s.Rate = min(t.Rate, class)
+		default:
+			s.Rate = t.Rate
+		}
+	}
+	if d, err := DecodeNetem(v.qdiscs[qdiscID{out, handleDelay}].Options); err == nil {
+		s.Delay, s.Jitter = d.Delay, d.Jitter
+	}
+	loss := v.qdiscs[qdiscID{out, handleLoss}]
+	if n, err := DecodeNetem(loss.Options); err == nil {
+		s.Loss = trace.Prob(trace.State{Loss: n.Loss, GE: n.GE}.MeanLoss())
+		s.PathDrops = loss.Drops
+	}
+	return s
+}

@@ -1,0 +1,225 @@
+package netsetup
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"linktape/internal/conf"
+	"linktape/trace"
+)
+
+// ShaperKind names the bottleneck of a link.
+type ShaperKind string
+
+// The bottlenecks.
+const (
+	ShaperTBF ShaperKind = "tbf" // token bucket (net/sched/sch_tbf.c), granted step by step
+	ShaperHTB ShaperKind = "htb" // hierarchical token bucket (net/sched/sch_htb.c), gated by a TBF leaf
+)
+
+// PathKind says how a link delays and loses packets.
+type PathKind string
+
+// The paths.
+const (
+	PathAuto  PathKind = "auto"  // netem where the kernel has it, else nothing
+	PathNetem PathKind = "netem" // netem; an error where the kernel lacks it
+	PathNone  PathKind = "none"  // nothing: the link has a rate only
+)
+
+// Defaults of a link that the topology does not describe further.
+const (
+	DefaultRate       = 1 * trace.Gbit
+	DefaultMTU        = 1500
+	DefaultQueueBytes = 150 * DefaultMTU
+)
+
+// Bounds of a topology.
+const (
+	MaxLinks = 256
+	MinMTU   = 1280 // the least that IPv6 allows (RFC 8200, section 5)
+	MaxMTU   = 9000
+	MaxQueue = 1 << 30 // bytes
+)
+
+// Link describes how one link is made.
+type Link struct {
+	Name   string
+	Shaper ShaperKind
+	Queue  trace.Queue // of the bottleneck, in each direction
+	MTU    int         // bytes of an IP packet
+	Path   PathKind
+	Rate   trace.BitRate // until a tape says otherwise, in each direction
+	Delay  time.Duration // one way, until a tape says otherwise, in each direction
+}
+
+// Topology is a set of links between one sender and one receiver.
+type Topology struct {
+	Links []Link
+}
+
+// DefaultLink returns a link with the given name and every default.
+func DefaultLink(name string) Link {
+	return Link{
+		Name: name, Shaper: ShaperTBF, MTU: DefaultMTU, Path: PathAuto, Rate: DefaultRate,
+		Queue: trace.Queue{Kind: trace.DropTail, LimitBytes: DefaultQueueBytes},
+	}
+}
+
+// stateOf is a link's state until a tape says otherwise.
+func stateOf(l Link) trace.State {
+	return trace.State{Rate: l.Rate, Delay: l.Delay, Carrier: true}
+}
+
+// ReadTopology reads a topology file; see [ParseTopology].
+func ReadTopology(file string) (*Topology, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ParseTopology(file, data)
+}
+
+// ParseTopology decodes a topology:
+//
+//	links:
+//	  att: {}               # every default
+//	  vzw:
+//	    shaper: htb         # tbf (default) or htb
+//	    queue: 300KB        # or a duration, which follows the rate: 200ms
+//	    mtu: 1500
+//	    path: netem         # auto (default), netem or none
+//	    rate: 20Mbit        # until a tape says otherwise
+//	    delay: 35ms
+//
+// Its errors name file, line and column of every fault.
+func ParseTopology(name string, data []byte) (*Topology, error) {
+	doc, err := conf.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	root := doc.Root().Map()
+	links := root.Require("links")
+	t := new(Topology)
+	links.Map().Each(func(key, value conf.Node) {
+		t.Links = append(t.Links, parseLink(key, value))
+		if len(t.Links) == MaxLinks+1 {
+			key.Errorf("more than %d links", MaxLinks)
+		}
+	})
+	if len(t.Links) == 0 {
+		links.Errorf("no links: name at least one, such as att: {}")
+	}
+	root.Done()
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func parseLink(key, value conf.Node) Link {
+	l := DefaultLink(key.Name())
+	if l.Name == SenderEnd || l.Name == ReceiverEnd {
+		key.Errorf("%s names an end of every run: choose another name for the link", l.Name)
+	}
+	m := value.Map()
+	if n, ok := m.Get("shaper"); ok {
+		l.Shaper = ShaperKind(n.OneOf(string(ShaperTBF), string(ShaperHTB)))
+	}
+	if n, ok := m.Get("path"); ok {
+		l.Path = PathKind(n.OneOf(string(PathAuto), string(PathNetem), string(PathNone)))
+	}
+	if n, ok := m.Get("mtu"); ok {
+		l.MTU = int(min(n.Int(), MaxMTU+1))
+		if !n.Failed() && (l.MTU < MinMTU || l.MTU > MaxMTU) {
+			n.Errorf("mtu outside %d to %d bytes", MinMTU, MaxMTU)
+		}
+	}
+	if n, ok := m.Get("rate"); ok {
+		l.Rate = n.Rate()
+	}
+	if n, ok := m.Get("delay"); ok {
+		l.Delay = n.Duration()
+		if !n.Failed() && l.Delay > 0 && l.Path == PathNone {
+			n.Errorf("a delay needs a path: write path: netem, or leave the delay out")
+		}
+	}
+	if n, ok := m.Get("queue"); ok {
+		q, err := ParseQueue(n.String(), l.MTU)
+		if err != nil && !n.Failed() {
+			n.Errorf("%v", err)
+		}
+		l.Queue = q
+	}
+	m.Done()
+	return l
+}
+
+// ParseQueue reads the limit of a drop-tail queue, a size such as "300KB" or a
+// waiting time at the link's rate such as "200ms", and checks it against the
+// link's MTU in bytes.
+func ParseQueue(s string, mtu int) (trace.Queue, error) {
+	q := trace.Queue{Kind: trace.DropTail}
+	if d, err := time.ParseDuration(s); err == nil {
+		q.LimitTime = d
+		if d < time.Millisecond || d > time.Minute {
+			return q, fmt.Errorf("queue %q: outside 1ms to 1m", s)
+		}
+		return q, nil
+	}
+	n, err := trace.ParseBytes(s)
+	if err != nil {
+		return q, fmt.Errorf("queue %q: write a size such as 300KB or a duration such as 200ms", s)
+	}
+	q.LimitBytes = n
+	if n < int64(2*mtu) || n > MaxQueue {
+		return q, fmt.Errorf("queue %q: outside two packets (%d bytes) to %d bytes", s, 2*mtu, MaxQueue)
+	}
+	return q, nil
+}
+
+// LinksOf returns the topology of a timeline's links, with its queues.
+func LinksOf(meta trace.Meta) *Topology {
+	t := new(Topology)
+	for _, l := range meta.Links {
+		link := DefaultLink(l.Name)
+		if l.Queue != nil && *l.Queue != (trace.Queue{}) {
+			link.Queue = *l.Queue
+		}
+		t.Links = append(t.Links, link)
+	}
+	return t
+}
+
+// Check verifies what [ParseTopology] cannot have let through, for topologies
+// that were made in code.
+func (t *Topology) Check() error {
+	if len(t.Links) == 0 || len(t.Links) > MaxLinks {
+		return fmt.Errorf("topology: %d links: need 1 to %d", len(t.Links), MaxLinks)
+	}
+	seen := make(map[string]bool)
+	for _, l := range t.Links {
+		if err := trace.CheckName(l.Name); err != nil {
+			return fmt.Errorf("topology: link: %w", err)
+		}
+		switch {
+		case seen[l.Name]:
+			return fmt.Errorf("topology: link %s: named twice", l.Name)
+		case l.Name == SenderEnd || l.Name == ReceiverEnd:
+			return fmt.Errorf("topology: link %s: the name is kept for an end: choose another", l.Name)
+		case l.Shaper != ShaperTBF && l.Shaper != ShaperHTB:
+			return fmt.Errorf("topology: link %s: unknown shaper %q", l.Name, l.Shaper)
+		case l.Path != PathAuto && l.Path != PathNetem && l.Path != PathNone:
+			return fmt.Errorf("topology: link %s: unknown path %q", l.Name, l.Path)
+		case l.MTU < MinMTU || l.MTU > MaxMTU:
+			return fmt.Errorf("topology: link %s: mtu %d: outside %d to %d bytes", l.Name, l.MTU, MinMTU, MaxMTU)
+		case l.Rate < 0 || l.Rate > trace.MaxRate:
+			return fmt.Errorf("topology: link %s: rate %d bit/s: outside 0 to %v", l.Name, int64(l.Rate), trace.MaxRate)
+		case (l.Queue.LimitBytes > 0) == (l.Queue.LimitTime > 0):
+			return fmt.Errorf("topology: link %s: queue: set a limit in bytes or in time", l.Name)
+		}
+		seen[l.Name] = true
+	}
+	return nil
+}

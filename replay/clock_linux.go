@@ -1,0 +1,105 @@
+package replay
+
+import (
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Monotonic is CLOCK_MONOTONIC. The last Spin before an instant is spent
+// reading the clock, so that the wake-up of the thread is over when the instant
+// comes.
+type Monotonic struct {
+	Spin time.Duration
+
+	base   time.Time     // some instant, with Go's reading of the clock
+	offset time.Duration // the kernel's reading at base
+}
+
+// DefaultSpin covers the wake-up of a thread on an ordinary machine.
+const DefaultSpin = 60 * time.Microsecond
+
+// NewMonotonic returns a clock that spins for a time before each instant.
+func NewMonotonic(spin time.Duration) *Monotonic {
+	m := &Monotonic{Spin: spin}
+	best := time.Hour
+	for range 16 { // the pair of readings that lie closest together
+		before := time.Now()
+		var ts unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) != nil {
+			break
+		}
+		if d := time.Since(before); d < best {
+			best, m.base, m.offset = d, before, time.Duration(ts.Nano())-d/2
+		}
+	}
+	return m
+}
+
+// Now returns the time since the system's start.
+func (m *Monotonic) Now() time.Duration { return m.offset + time.Since(m.base) }
+
+// SleepUntil sleeps on an absolute timer and spins for the rest.
+func (m *Monotonic) SleepUntil(t time.Duration) {
+	for m.Now() < t-m.Spin {
+		sleepUntil(t - m.Spin)
+	}
+	// Where computing takes no time (a virtual-time kernel) a spin would never
+	// end: a clock that stands still is slept on.
+	const patience = 100
+	last, still := time.Duration(-1), 0
+	for {
+		now := m.Now()
+		switch {
+		case now >= t:
+			return
+		case now != last:
+			last, still = now, 0
+		default:
+			if still++; still == patience {
+				sleepUntil(t)
+				return
+			}
+		}
+	}
+}
+
+func sleepUntil(t time.Duration) {
+	ts := unix.NsecToTimespec(int64(t))
+	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil) == unix.EINTR {
+	}
+}
+
+// priority of the loop's thread under SCHED_FIFO: above ordinary work, below
+// the kernel's own threads.
+const priority = 10
+
+// prepareThread gives the calling thread, to which its goroutine is locked,
+// real-time scheduling where the system allows it, and exact timers. It
+// reports whether scheduling is real-time.
+func prepareThread() bool {
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	// The runtime may start threads from this one: they must not inherit its
+	// policy, under which they would starve the machine.
+	attr := &unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority,
+		Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}
+	return unix.SchedSetAttr(0, attr, 0) == nil
+}
+
+// calm keeps page faults and the garbage collector out of the loop until the
+// returned function is called. A heap that grows beyond any replay's needs is
+// collected all the same.
+func calm() (restore func()) {
+	const ample = 512 << 20
+	unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	percent := debug.SetGCPercent(-1)
+	limit := debug.SetMemoryLimit(ample)
+	return func() {
+		debug.SetMemoryLimit(limit)
+		debug.SetGCPercent(percent)
+		unix.Munlockall()
+	}
+}

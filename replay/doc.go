@@ -1,0 +1,14 @@
+// Package replay applies a tape to the links of a run, on time.
+//
+// [Run] plays a window of a tape: every step at one epoch plus its offset. A
+// producer reads ahead and turns steps into entries that say how long each one
+// holds; the loop, on a thread of its own, sleeps until an entry is due,
+// applies it and notes when. It allocates nothing, takes no lock and writes
+// nothing: what it has to tell goes through rings to a logger and through
+// atomic counters to whoever watches. A late step is applied at once and its
+// lateness recorded; later deadlines do not move.
+//
+// [Summary] says how late the steps were, how far apart the steps of one
+// instant reached different links, and what the links delivered against what
+// the tape allowed.
+package replay

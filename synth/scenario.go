@@ -1,0 +1,280 @@
+package synth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"linktape/internal/conf"
+	"linktape/trace"
+)
+
+// Limits of a scenario.
+const (
+	MaxDuration = 10 * 365 * 24 * time.Hour
+	MinStep     = time.Microsecond
+	MaxLinks    = 256
+	MaxSteps    = 1_000_000_000 // steps of a timeline, before equal ones are merged
+
+	DefaultStep = 100 * time.Millisecond
+	DefaultSeed = 1
+)
+
+// Generator is what [Scenario.Meta] gives as generator. Its number rises when
+// the same scenario gives other steps.
+const Generator = "synth 1"
+
+// Options changes a scenario before it is decoded. What it sets appears in
+// the scenario's text, and faults in it are reported like faults of the file.
+type Options struct {
+	Set      []string      // KEY=VALUE with a dotted key: links.att.up.rate.mean=6Mbit
+	Seed     *uint64       // nil: as in the file
+	Duration time.Duration // 0: as in the file
+	Step     time.Duration // 0: as in the file
+}
+
+// Scenario is a decoded scenario. It does not change; any number of timelines
+// can be synthesized from it at once.
+type Scenario struct {
+	name        string
+	description string
+	text        string
+	duration    time.Duration
+	step        time.Duration
+	seed        uint64
+	links       []trace.Link
+	directions  []direction // in canonical order
+	warnings    []string
+}
+
+// direction is one direction of a link with its processes.
+type direction struct {
+	trace.LinkDir
+	models []namedModel
+}
+
+type namedModel struct {
+	name string
+	model
+}
+
+// Parse decodes a scenario. name stands for the file in messages. The error is
+// an [*conf.Error] with all faults of the file, or several of them for faults
+// of options.
+func Parse(name string, data []byte, opts Options) (*Scenario, error) {
+	doc, err := conf.Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := override(doc, opts); err != nil {
+		return nil, err
+	}
+	sc := &Scenario{}
+	sc.decode(doc)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
+	sc.text = doc.Text()
+	return sc, nil
+}
+
+func override(doc *conf.Doc, opts Options) error {
+	set := slices.Clone(opts.Set)
+	if opts.Seed != nil {
+		set = append(set, "seed="+strconv.FormatUint(*opts.Seed, 10))
+	}
+	if opts.Duration != 0 {
+		set = append(set, "duration="+opts.Duration.String())
+	}
+	if opts.Step != 0 {
+		set = append(set, "step="+opts.Step.String())
+	}
+	var errs []error
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			errs = append(errs, fmt.Errorf("override %q: write KEY=VALUE, such as links.att.up.rate.mean=6Mbit", s))
+			continue
+		}
+		if err := doc.Set(strings.TrimSpace(key), value); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (sc *Scenario) decode(doc *conf.Doc) {
+	m := doc.Root().Map()
+	sc.name = m.Require("scenario").Name()
+	if n, ok := m.Get("description"); ok {
+		sc.description = strings.TrimSpace(n.String())
+	}
+	durationNode := m.Require("duration")
+	sc.duration = durationNode.Duration()
+	switch {
+	case durationNode.Failed():
+	case sc.duration == 0:
+		durationNode.Errorf("duration 0s: write how long the timeline is, such as 60s")
+	case sc.duration > MaxDuration:
+		durationNode.Errorf("duration %v: above the longest, %v", sc.duration, MaxDuration)
+	}
+	sc.step = DefaultStep
+	stepNode, hasStep := m.Get("step")
+	if hasStep {
+		sc.step = stepNode.Duration()
+		switch {
+		case stepNode.Failed():
+			sc.step = DefaultStep
+		case sc.step < MinStep:
+			stepNode.Errorf("step %v: below the shortest, %v", sc.step, MinStep)
+			sc.step = DefaultStep
+		case sc.step > MaxDuration:
+			stepNode.Errorf("step %v: above the longest duration, %v", sc.step, MaxDuration)
+			sc.step = DefaultStep
+		}
+	}
+	sc.seed = DefaultSeed
+	if n, ok := m.Get("seed"); ok {
+		sc.seed = n.Uint64()
+	}
+	linksNode := m.Require("links")
+	links := linksNode.Map()
+	if linksNode.IsMap() && links.Len() == 0 {
+		linksNode.Errorf("no links: write at least one, such as {att: {up: {rate: 5Mbit}}}")
+	}
+	if links.Len() > MaxLinks {
+		linksNode.Errorf("%d links: at most %d", links.Len(), MaxLinks)
+	}
+	links.Each(sc.decodeLink)
+	m.Done()
+
+	slices.SortFunc(sc.links, func(a, b trace.Link) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(sc.directions, func(a, b direction) int { return a.Compare(b.LinkDir) })
+	if doc.Err() != nil {
+		return
+	}
+	if n := sc.bound(); n > MaxSteps {
+		durationNode.Errorf("up to %d steps: more than %d: shorten the duration or lengthen the step (%v)", n, MaxSteps, sc.step)
+	}
+}
+
+// bound is how many steps the timeline has at most.
+func (sc *Scenario) bound() uint64 {
+	total := uint64(0)
+	for _, d := range sc.directions {
+		sampled, own := uint64(0), uint64(1)
+		for _, m := range d.models {
+			n, onGrid := m.changes(sc.duration)
+			if onGrid {
+				sampled = samples(sc.duration, sc.step)
+			} else {
+				own = saturatingAdd(own, n-1) // without the one at 0
+			}
+		}
+		total = saturatingAdd(total, saturatingAdd(sampled, own))
+	}
+	return total
+}
+
+func (sc *Scenario) decodeLink(key, value conf.Node) {
+	link := trace.Link{Name: key.Name()}
+	m := value.Map()
+	if n, ok := m.Get("queue"); ok {
+		link.Queue = readQueue(n)
+	}
+	for _, dir := range []trace.Direction{trace.Down, trace.Up} {
+		n, ok := m.Get(dir.String())
+		if !ok {
+			continue
+		}
+		if dir == trace.Up {
+			link.Up = true
+		} else {
+			link.Down = true
+		}
+		sc.directions = append(sc.directions, sc.decodeDirection(trace.LinkDir{Link: link.Name, Dir: dir}, n))
+	}
+	if value.IsMap() && !link.Up && !link.Down {
+		m.Node().Errorf("link %q has no direction: write up (sender → receiver), down or both", link.Name)
+	}
+	m.Done()
+	sc.links = append(sc.links, link)
+}
+
+func (sc *Scenario) decodeDirection(ld trace.LinkDir, n conf.Node) direction {
+	out := direction{LinkDir: ld}
+	m := n.Map()
+	for _, q := range quantities() {
+		v, ok := m.Get(q.name)
+		if q.q == rate {
+			v, ok = m.Require(q.name), true
+		}
+		if !ok || !v.Present() {
+			continue
+		}
+		d := decoder{sc: sc, q: q.q, path: "links." + ld.String() + "." + q.name}
+		if mod := d.decode(v); mod != nil {
+			out.models = append(out.models, namedModel{q.name, mod})
+		}
+	}
+	m.Done()
+	return out
+}
+
+// readQueue reads a drop-tail queue's limit, in bytes or as a waiting time.
+func readQueue(n conf.Node) *trace.Queue {
+	q := &trace.Queue{Kind: trace.DropTail}
+	s := n.String()
+	if n.Failed() {
+		return q
+	}
+	if limit, err := trace.ParseBytes(s); err == nil {
+		q.LimitBytes = limit
+	} else if d, err := time.ParseDuration(s); err == nil {
+		q.LimitTime = d
+	} else {
+		n.Errorf("queue %q: write its limit in bytes, such as 300KB, or as a waiting time, such as 200ms", s)
+		return q
+	}
+	switch {
+	case q.LimitTime > trace.MaxDelay:
+		n.Errorf("queue %v: above the longest waiting time, %v", q.LimitTime, trace.MaxDelay)
+	case q.LimitBytes <= 0 && q.LimitTime <= 0:
+		n.Errorf("queue %q: write a limit above 0", s)
+	}
+	return q
+}
+
+// Name returns the scenario's name.
+func (sc *Scenario) Name() string { return sc.name }
+
+// Description returns the scenario's description, which may be empty.
+func (sc *Scenario) Description() string { return sc.description }
+
+// Step returns the sampling interval of the random processes.
+func (sc *Scenario) Step() time.Duration { return sc.step }
+
+// Warnings returns what is doubtful but usable, one line each.
+func (sc *Scenario) Warnings() []string { return sc.warnings }
+
+// Meta returns the timeline's metadata. Meta.Scenario is the file with the
+// overrides in it: parsed without options it gives the same timeline.
+func (sc *Scenario) Meta() trace.Meta {
+	links := slices.Clone(sc.links)
+	for i := range links {
+		if q := links[i].Queue; q != nil {
+			copied := *q
+			links[i].Queue = &copied
+		}
+	}
+	return trace.Meta{
+		Duration:  sc.duration,
+		Links:     links,
+		Generator: Generator,
+		Scenario:  sc.text,
+		Seed:      sc.seed,
+	}
+}

@@ -1,0 +1,23 @@
+// Package convert reads foreign trace formats into timelines and writes
+// timelines as foreign formats, one file for each format.
+//
+// An [Importer] reads one direction of one link. It checks the file strictly
+// and reports every fault with its line ([Faults]); what is usable but doubtful
+// is a [Warning] in the [Result]. It never guesses in silence: the unit, the
+// interval that a sample stands for and the step are in [Result.Choices], which
+// becomes part of the tape. [Import] picks the format by name, or by content
+// where that is unambiguous.
+//
+// [Merge] lays several imported directions into one timeline in canonical
+// order. An [Exporter] writes one direction of a timeline.
+//
+// # Byte totals
+//
+// Rates are whole bit/s, so a bin's bytes seldom divide into a rate. Importers
+// therefore round cumulatively: the rate of bin k is ⌈(T_k − S_{k−1})/dt_k⌉,
+// where T_k are the bits due at the bin's end and S_{k−1} the bits served
+// before it. The service is then never below the bits due and less than eight
+// bits above them, so that its whole bytes are exact at the end of every bin
+// and of the loop, whatever the step. A bin above 8 s whose one rate would
+// serve eight bits too many is written as two rates.
+package convert
