@@ -43,7 +43,9 @@ func fuzzOptions(t *testing.T, b []byte) {
 	if q, err := DecodeHTB(b); err == nil {
 		again(t, q, AppendHTB, DecodeHTB)
 	}
-	if c, err := DecodeHTBClass(b); err == nil {
+	// The parameters have no words for a ceil or a bucket of 0 beside others
+	// that are not: there 0 means "like those of the rate".
+	if c, err := DecodeHTBClass(b); err == nil && c.Ceil != 0 && c.CeilBuffer != 0 {
 		again(t, c, AppendHTBClass, DecodeHTBClass)
 	}
 	if q, err := DecodeNetem(b); err == nil {

@@ -17,7 +17,6 @@ const (
 	rtmDelQdisc  = 37 // RTM_DELQDISC
 	rtmGetQdisc  = 38 // RTM_GETQDISC
 	rtmNewTClass = 40 // RTM_NEWTCLASS
-	rtmDelTClass = 41 // RTM_DELTCLASS
 	rtmGetTClass = 42 // RTM_GETTCLASS
 )
 

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"linktape/internal/cli"
+	"linktape/netsetup"
+	"linktape/replay"
+	"linktape/trace"
+)
+
+// Files that --out gets.
+const (
+	logFile     = "applied.parquet"
+	summaryFile = "summary.json"
+)
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	app := cli.App(&ucli.App{
+		Name:  "replay",
+		Usage: "play a tape onto the links of a run, on time",
+		Description: "linkup up --name demo --tape drive.tape\n" +
+			"replay run --on demo --out result drive.tape",
+		Commands: []*ucli.Command{{
+			Name: "run", ArgsUsage: "TAPE",
+			Usage: "play a tape; exit status 3 if a step was later than --max-lateness",
+			Flags: []ucli.Flag{
+				&ucli.StringFlag{Name: "on", Value: "main", Usage: "the `RUN` whose links are changed"},
+				&ucli.BoolFlag{Name: "loop", Usage: "play the window over and over, until a signal"},
+				&ucli.DurationFlag{Name: "from", Usage: "begin at `OFFSET` of the tape"},
+				&ucli.DurationFlag{Name: "duration", Usage: "play this long; with --loop the length of the window"},
+				&ucli.StringFlag{Name: "out", Usage: "write the applied log and the summary into `DIR`"},
+				&ucli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
+				&ucli.DurationFlag{Name: "max-lateness", Usage: "exit with status 3 if a step is later than this; 0: no bound"},
+				&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss out"},
+				&ucli.BoolFlag{Name: "restore", Usage: "leave the links in the state before the replay, not in the last one"},
+				&ucli.BoolFlag{Name: "neutral", Usage: "leave the links in the topology's state"},
+				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
+			},
+			Action: func(c *ucli.Context) error { return play(ctx, c, stdout, stderr) },
+		}},
+	}, stdin, stdout, stderr)
+	return app.RunContext(ctx, append([]string{"replay"}, args...))
+}
+
+func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err error) {
+	args, err := cli.Args(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	opts := replay.Options{
+		From: c.Duration("from"), Duration: c.Duration("duration"), Loop: c.Bool("loop"), RatesOnly: c.Bool("rates-only"),
+	}
+	switch {
+	case c.Bool("restore") && c.Bool("neutral"):
+		return cli.Usagef("--restore and --neutral exclude each other")
+	case c.Bool("restore"):
+		opts.Leave = replay.Restore
+	case c.Bool("neutral"):
+		opts.Leave = replay.Neutral
+	}
+	for _, f := range []string{"from", "duration", "max-lateness", "spin"} {
+		if c.Duration(f) < 0 {
+			return cli.Usagef("--%s %v: negative", f, c.Duration(f))
+		}
+	}
+	tape, err := trace.Open(args[0])
+	if err != nil {
+		return err
+	}
+	defer tape.Close()
+	links, err := netsetup.Open(c.String("on"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, links.Close()) }()
+
+	out := c.String("out")
+	if out != "" {
+		if err := os.MkdirAll(out, 0o777); err != nil {
+			return err
+		}
+		f, err := os.Create(filepath.Join(out, logFile))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		opts.Log = f
+	}
+	player, err := replay.New(tape, replay.OnRun(links), opts)
+	if err != nil {
+		return err
+	}
+	view := watch(player, stderr)
+	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")))
+	view.end()
+	if err != nil {
+		return err
+	}
+	if out != "" {
+		if err := writeJSON(filepath.Join(out, summaryFile), sum); err != nil {
+			return err
+		}
+	}
+	if c.Bool("json") {
+		err = printJSON(stdout, sum)
+	} else {
+		err = printSummary(stdout, sum)
+	}
+	for _, w := range sum.Warnings {
+		fmt.Fprintln(stderr, "replay:", w)
+	}
+	if bound := c.Duration("max-lateness"); err == nil && bound > 0 && sum.Lateness.Max > bound {
+		return cli.Boundsf("a step was %v late, more than --max-lateness %v", sum.Lateness.Max, bound)
+	}
+	return err
+}
+
+func writeJSON(file string, v any) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(printJSON(f, v), f.Close())
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+func printSummary(stdout io.Writer, s *replay.Summary) error {
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "LINK\tDIR\tSTEPS\tTAPE ALLOWED\tDELIVERED\tUSE\tSATURATED\tDEVIATION\tDROPS\tMAX BACKLOG\t")
+	for _, l := range s.Links {
+		deviation := "-"
+		if l.Saturated > 0 {
+			deviation = fmt.Sprintf("%+.2f %%", 100*l.Deviation)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%.1f %%\t%.0f %%\t%s\t%d\t%s\t\n", l.Link, l.Dir, l.Steps,
+			megabytes(l.TapeBytes), megabytes(l.DeliveredBytes), 100*l.Use, 100*l.Saturated, deviation, l.Drops, kilobytes(l.MaxBacklogBytes))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w = tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tP50\tP99\tP99.9\tMAX\t")
+	for _, d := range []struct {
+		name string
+		replay.Distribution
+	}{{"lateness", s.Lateness}, {"exchange", s.Exchange}, {"skew", s.Skew}} {
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t\n", d.name, d.P50, d.P99, d.P999, d.Max)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	scheduling := "real-time scheduling"
+	if !s.Realtime {
+		scheduling = "ordinary scheduling (real-time needs CAP_SYS_NICE)"
+	}
+	how := "to the end"
+	if s.Stopped {
+		how = "until stopped"
+	}
+	if s.RatesOnly {
+		how += ", rates only"
+	}
+	_, err := fmt.Fprintf(stdout, "played %v from %v %s: %d steps, %d missed; %s; links left: %s\n",
+		s.Played.Round(time.Millisecond), s.From, how, s.Steps, s.Missed, scheduling, s.Left)
+	return err
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.3f MB", float64(n)/1e6) }
+func kilobytes(n int64) string { return fmt.Sprintf("%.1f kB", float64(n)/1e3) }

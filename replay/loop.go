@@ -1,0 +1,218 @@
+package replay
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"linktape/netsetup"
+	"linktape/trace"
+)
+
+// Endpoint is what the loop applies states to: a [netsetup.Endpoint].
+type Endpoint interface {
+	Apply(at, hold time.Duration, s *trace.State) (netsetup.Applied, error)
+	Counters() (netsetup.Counters, error)
+	HasPath() bool
+	Seed(seed uint64)
+}
+
+// Record is what became of an entry.
+type Record struct {
+	Entry
+	Sent  time.Duration // since the epoch, when the exchange with the kernel began
+	Acked time.Duration // when the kernel had worked through it
+	netsetup.Applied
+}
+
+// Progress is what can be seen of one direction while the loop runs. Its
+// fields are read and written without locks, each for itself.
+type Progress struct {
+	At, Tape, Lateness atomic.Int64 // ns; Lateness is the largest so far
+	Rate               atomic.Int64 // bit/s
+	Bytes, Drops       atomic.Uint64
+	Backlog            atomic.Uint32
+	Closed             atomic.Bool
+}
+
+// loop applies entries when they are due.
+type loop struct {
+	clock     Clock
+	epoch     time.Duration // on the clock
+	endpoints []Endpoint
+	entries   *ring[Entry]
+	records   *ring[Record] // nil: nobody logs
+	end       time.Duration // when the last step's time is over; 0: at once
+	stop      atomic.Bool
+
+	progress []Progress
+	last     []dirTally // by direction
+	tally    tally
+}
+
+// nap is the longest sleep, after which the loop looks whether it is to stop.
+const nap = 50 * time.Millisecond
+
+// run applies entries until they end, stop is set or a change fails. It is
+// called on a thread of its own.
+func (l *loop) run() error {
+	var rec Record
+	for !l.stop.Load() {
+		e := l.entries.peek()
+		if e == nil {
+			if l.entries.ended() {
+				l.await(l.epoch + l.end)
+				return nil
+			}
+			l.tally.starved++ // the tape is read too slowly
+			l.clock.SleepUntil(l.clock.Now() + time.Millisecond)
+			continue
+		}
+		if l.await(l.epoch + e.At); l.stop.Load() {
+			return nil
+		}
+		rec.Sent = l.clock.Now() - l.epoch
+		applied, err := l.endpoints[e.Dir].Apply(e.At, e.Hold, &e.State)
+		rec.Acked = l.clock.Now() - l.epoch
+		if err != nil {
+			return fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
+		}
+		rec.Entry, rec.Applied = *e, applied
+		l.entries.drop()
+		l.note(&rec)
+	}
+	return nil
+}
+
+// await sleeps until an instant of the clock, or until stop is set.
+func (l *loop) await(t time.Duration) {
+	for now := l.clock.Now(); now < t && !l.stop.Load(); now = l.clock.Now() {
+		l.clock.SleepUntil(min(t, now+nap))
+	}
+}
+
+// note keeps what a record tells.
+func (l *loop) note(r *Record) {
+	l.last[r.Dir].add(r)
+	l.tally.add(r)
+	p := &l.progress[r.Dir]
+	p.At.Store(int64(r.At))
+	p.Tape.Store(int64(r.Tape))
+	p.Rate.Store(int64(r.State.Rate))
+	p.Lateness.Store(max(p.Lateness.Load(), int64(r.Sent-r.At)))
+	p.Bytes.Store(r.Bytes)
+	p.Drops.Store(r.Drops)
+	p.Backlog.Store(r.BacklogBytes)
+	p.Closed.Store(r.Closed)
+	if l.records != nil && !l.records.push(r) {
+		l.tally.unlogged++
+	}
+}
+
+// dirTally is what the loop counts of one direction.
+type dirTally struct {
+	State trace.State // in force
+	begun bool
+	since time.Duration // instant of the step in force
+
+	start, now    netsetup.Counters
+	steps, closed int64
+	maxBacklog    uint32
+	tape          trace.Service // allowed until since
+	busyTime      time.Duration // between steps that both found a backlog
+	busyTape      trace.Service
+	busyBytes     uint64
+}
+
+func (d *dirTally) add(r *Record) {
+	if !d.begun {
+		d.begun, d.start = true, r.Counters
+	} else {
+		d.advance(r.At, r.Counters)
+	}
+	d.now, d.since, d.State = r.Counters, r.At, r.State
+	d.steps++
+	if r.Closed {
+		d.closed++
+	}
+	d.maxBacklog = max(d.maxBacklog, r.BacklogBytes)
+}
+
+// advance settles the time until an instant at which the counters were read.
+func (d *dirTally) advance(at time.Duration, c netsetup.Counters) {
+	var service trace.Service
+	service.Add(d.State.Rate, at-d.since)
+	d.tape.AddService(service)
+	if d.now.BacklogBytes > 0 && c.BacklogBytes > 0 {
+		d.busyTime += at - d.since
+		d.busyTape.AddService(service)
+		d.busyBytes += c.Bytes - d.now.Bytes
+	}
+}
+
+// report settles the last step and sums the direction up.
+func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counters) LinkReport {
+	if d.begun {
+		d.advance(max(end, d.since), c)
+	}
+	r := LinkReport{
+		Link: ld.Link, Dir: ld.Dir.String(), Steps: d.steps, Closed: d.closed,
+		TapeBytes: d.tape.Bytes(), DeliveredBytes: int64(c.Bytes - d.start.Bytes),
+		Packets: int64(c.Packets - d.start.Packets), Drops: int64(c.Drops - d.start.Drops),
+		MaxBacklogBytes: int64(max(d.maxBacklog, c.BacklogBytes)),
+	}
+	if r.TapeBytes > 0 {
+		r.Use = float64(r.DeliveredBytes) / float64(r.TapeBytes)
+	}
+	if end > 0 {
+		r.Saturated = d.busyTime.Seconds() / end.Seconds()
+	}
+	if b := d.busyTape.Bytes(); b > 0 {
+		r.Deviation = float64(d.busyBytes)/float64(b) - 1
+	}
+	return r
+}
+
+// tally is what the loop counts of all directions together.
+type tally struct {
+	steps, messages, kicks int64
+	loops                  int   // times that the window was begun
+	starved                int64 // milliseconds that the loop waited for the tape
+	missed                 int64 // steps applied when the direction's next one was due
+	unlogged               int64 // records that the logger had no room for
+	lateness, exchange     histogram
+	skew                   histogram
+
+	// The steps of one instant, whose spread is the skew.
+	at          time.Duration
+	first, last time.Duration
+	group       int
+}
+
+func (t *tally) add(r *Record) {
+	t.steps++
+	t.loops = r.Loop + 1
+	t.messages += int64(r.Messages)
+	if r.Kicked {
+		t.kicks++
+	}
+	t.lateness.add(r.Sent - r.At)
+	t.exchange.add(r.Acked - r.Sent)
+	if r.Hold > 0 && r.Sent >= r.At+r.Hold {
+		t.missed++
+	}
+	if t.group == 0 || r.At != t.at {
+		t.endGroup()
+		t.at, t.first = r.At, r.Acked
+	}
+	t.last = r.Acked
+	t.group++
+}
+
+// endGroup closes the steps of one instant.
+func (t *tally) endGroup() {
+	if t.group > 1 {
+		t.skew.add(t.last - t.first)
+	}
+	t.group = 0
+}

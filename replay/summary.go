@@ -1,0 +1,44 @@
+package replay
+
+import "time"
+
+// Summary says what a replay did, and how well.
+type Summary struct {
+	Tape     string        `json:"tape_sha256"`
+	From     time.Duration `json:"from_ns"`
+	Played   time.Duration `json:"played_ns"` // from the epoch to the end
+	Loops    int           `json:"loops"`     // times that the window was begun
+	Steps    int64         `json:"steps"`
+	Messages int64         `json:"messages"` // to the kernel
+	Kicks    int64         `json:"kicks"`    // queues woken
+
+	Realtime bool         `json:"realtime"` // the loop ran under SCHED_FIFO
+	Lateness Distribution `json:"lateness"` // of a step's exchange with the kernel beginning
+	Exchange Distribution `json:"exchange"` // how long it took
+	Skew     Distribution `json:"skew"`     // between the first and the last link to get the steps of one instant
+	Missed   int64        `json:"missed"`   // steps applied when the direction's next one was due
+	Starved  int64        `json:"starved"`  // times that the loop waited a millisecond for the tape
+	Unlogged int64        `json:"unlogged"` // steps missing in the applied log
+
+	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
+	Stopped   bool         `json:"stopped"`    // by a signal, before the end
+	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral
+	Warnings  []string     `json:"warnings,omitempty"`
+	Links     []LinkReport `json:"links"`
+}
+
+// LinkReport is what one direction did in a replay.
+type LinkReport struct {
+	Link            string  `json:"link"`
+	Dir             string  `json:"dir"`
+	Steps           int64   `json:"steps"`
+	TapeBytes       int64   `json:"tape_bytes"`      // that the tape allowed while it played
+	DeliveredBytes  int64   `json:"delivered_bytes"` // of IP packets
+	Packets         int64   `json:"delivered_packets"`
+	Drops           int64   `json:"queue_drops"` // packets that found the queue full
+	MaxBacklogBytes int64   `json:"max_backlog_bytes"`
+	Closed          int64   `json:"closed_steps"` // steps that held the queue
+	Use             float64 `json:"use"`          // delivered / allowed
+	Saturated       float64 `json:"saturated"`    // share of time between two steps that both found a backlog
+	Deviation       float64 `json:"deviation"`    // delivered / allowed − 1 in that time; 0 without any
+}
