@@ -7,10 +7,12 @@ import (
 	"linktape/trace"
 )
 
-// The path is two netems, because whatever is sent to one resets it: a change
-// without a loss model forgets the chain, one with it starts the chain anew
-// (net/sched/sch_netem.c: netem_change). The root loses, duplicates and
-// corrupts; its child delays. A change of the delay leaves the chain alone.
+// The path is two netems: the root loses, duplicates and corrupts; its child
+// delays. One would do both, but a change of its delay would start its random
+// numbers anew on kernels from 6.6 to 6.12.90 (net/sched/sch_netem.c:
+// netem_change), and jitter would draw from the same sequence as the losses.
+// Apart, the losses of a run depend on its packets and on the tape's losses
+// alone.
 
 const (
 	// pathLimit is the number of packets a path may hold. It is no queue: the

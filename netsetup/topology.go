@@ -45,18 +45,18 @@ const (
 
 // Link describes how one link is made.
 type Link struct {
-	Name   string
-	Shaper ShaperKind
-	Queue  trace.Queue // of the bottleneck, in each direction
-	MTU    int         // bytes of an IP packet
-	Path   PathKind
-	Rate   trace.BitRate // until a tape says otherwise, in each direction
-	Delay  time.Duration // one way, until a tape says otherwise, in each direction
+	Name   string        `json:"name"`
+	Shaper ShaperKind    `json:"shaper"`
+	Queue  trace.Queue   `json:"queue"`     // of the bottleneck, in each direction
+	MTU    int           `json:"mtu_bytes"` // of an IP packet
+	Path   PathKind      `json:"path"`
+	Rate   trace.BitRate `json:"rate_bit_s"` // until a tape says otherwise, in each direction
+	Delay  time.Duration `json:"delay_ns"`   // one way, until a tape says otherwise, in each direction
 }
 
 // Topology is a set of links between one sender and one receiver.
 type Topology struct {
-	Links []Link
+	Links []Link `json:"links"`
 }
 
 // DefaultLink returns a link with the given name and every default.

@@ -258,6 +258,7 @@ func (p *Player) onOwnThread() error {
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
 		p.loop.epoch = p.loop.clock.Now() + lead
+		p.sum.Epoch = time.Now().Add(lead).UTC()
 		result <- p.loop.run()
 	}()
 	return <-result

@@ -5,6 +5,7 @@ import "time"
 // Summary says what a replay did, and how well.
 type Summary struct {
 	Tape     string        `json:"tape_sha256"`
+	Epoch    time.Time     `json:"epoch"` // the wall clock at the window's first instant
 	From     time.Duration `json:"from_ns"`
 	Played   time.Duration `json:"played_ns"` // from the epoch to the end
 	Loops    int           `json:"loops"`     // times that the window was begun
