@@ -53,15 +53,6 @@ func dialThread() (*conn, error) {
 	return c, nil
 }
 
-// dial opens the sockets in a named namespace.
-func dial(namespace string) (c *conn, err error) {
-	err = withNamespace(namespace, func() error {
-		c, err = dialThread()
-		return err
-	})
-	return c, err
-}
-
 // Close closes the sockets.
 func (c *conn) Close() error {
 	if c.packet >= 0 {

@@ -1,0 +1,83 @@
+# Linktape. On a Debian machine with git and make:
+#
+#   make         builds the commands into bin/
+#   make demo    runs the main job: a tape, three links, a replay, a plot (root)
+#   make test    runs every test that this machine can run, and says which it cannot
+#   make lint    checks the sources
+#   make bench   runs the benchmarks (root for those on real links)
+#   make fuzz    runs every fuzz target for FUZZTIME
+#   make golden  rewrites the golden files from what the code does now
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+FUZZTIME ?= 60s
+TOOL := go tool -modfile=tools/go.mod
+ROOT := $(filter 0,$(shell id -u))
+
+# What the machine promises to privileged tests; see internal/privtest.
+PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
+
+.PHONY: build demo test lint unit portable field bench fuzz golden clean
+
+build:
+	@tools/need go
+	go build -trimpath -o bin/ ./cmd/... ./internal/demo
+
+demo: build
+	@$(if $(ROOT),,echo "make demo builds links, which needs root: run sudo make demo" >&2; exit 1)
+	bin/demo --bin bin
+
+test: build lint unit portable field
+
+lint:
+	@tools/need go
+	@echo "== format, go vet, staticcheck"
+	@bad=$$(gofmt -l cmd internal netsetup replay synth trace traces); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+unit: build
+	@tools/need go ip tc
+	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
+	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
+
+# The same bytes on every architecture, and everything but the last step onto
+# the kernel on every system.
+portable:
+	@tools/need go qemu-aarch64-static
+	@echo "== synthesis with GOAMD64=v3"
+	GOAMD64=v3 go test -count=1 ./synth ./traces ./trace/convert
+	@echo "== synthesis on arm64, under qemu-user"
+	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/synth-arm64.test ./synth
+	cd synth && qemu-aarch64-static ../bin/synth-arm64.test -test.short
+	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/traces-arm64.test ./traces
+	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.short
+	@echo "== builds for other systems"
+	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./cmd/tracegen ./cmd/linkup ./cmd/replay
+	GOOS=windows go vet ./trace/... ./synth ./traces ./cmd/tracegen
+
+# Field traces as one tape, replayed under saturation, where they are present.
+FIELD := ../shared/fieldtraces/mahimahi
+field: build
+	@$(if $(ROOT),,echo "== field traces: not replayed, links need root"; exit 0;) \
+	if [ ! -d $(FIELD) ]; then echo "== field traces: none in $(FIELD), not replayed"; exit 0; fi; \
+	echo "== three field traces as one tape, 20 s of it under saturation"; \
+	mkdir -p out/field; \
+	bin/tracegen import --fit shortest -o out/field/field.tape att.up=$(FIELD)/ATT-LTE-driving-2016.up vzw.up=$(FIELD)/Verizon-LTE-short.up tmo.up=$(FIELD)/TMobile-LTE-short.up; \
+	bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
+
+bench: build
+	@tools/need go tc
+	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay
+
+fuzz:
+	@tools/need go
+	tools/fuzz $(FUZZTIME)
+
+golden:
+	for p in $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u); do go test $$p -update; done
+
+clean:
+	rm -rf bin out
