@@ -45,24 +45,7 @@ func (m *Monotonic) SleepUntil(t time.Duration) {
 	for m.Now() < t-m.Spin {
 		sleepUntil(t - m.Spin)
 	}
-	// Where computing takes no time (a virtual-time kernel) a spin would never
-	// end: a clock that stands still is slept on.
-	const patience = 100
-	last, still := time.Duration(-1), 0
-	for {
-		now := m.Now()
-		switch {
-		case now >= t:
-			return
-		case now != last:
-			last, still = now, 0
-		default:
-			if still++; still == patience {
-				sleepUntil(t)
-				return
-			}
-		}
-	}
+	spinUntil(t, m.Now, sleepUntil)
 }
 
 func sleepUntil(t time.Duration) {
@@ -90,16 +73,20 @@ func prepareThread() bool {
 }
 
 // calm keeps page faults and the garbage collector out of the loop until the
-// returned function is called. A heap that grows beyond any replay's needs is
-// collected all the same.
-func calm() (restore func()) {
+// returned function is called. A heap that grows beyond any replay's needs, or
+// the limit in force, is collected all the same. locked is false where the
+// system does not let the process lock its memory.
+func calm() (locked bool, restore func()) {
 	const ample = 512 << 20
-	unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	locked = unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT) == nil
 	percent := debug.SetGCPercent(-1)
-	limit := debug.SetMemoryLimit(ample)
-	return func() {
+	limit := debug.SetMemoryLimit(-1) // reads it
+	debug.SetMemoryLimit(min(limit, ample))
+	return locked, func() {
 		debug.SetMemoryLimit(limit)
 		debug.SetGCPercent(percent)
-		unix.Munlockall()
+		if locked {
+			unix.Munlockall()
+		}
 	}
 }

@@ -24,4 +24,4 @@ func (m *Monotonic) SleepUntil(t time.Duration) { time.Sleep(t - m.Now()) }
 
 func prepareThread() bool { return false }
 
-func calm() (restore func()) { return func() {} }
+func calm() (locked bool, restore func()) { return false, func() {} }

@@ -1,6 +1,7 @@
 // Package replay applies a tape to the links of a run, on time.
 //
-// [Run] plays a window of a tape: every step at one epoch plus its offset. A
+// [New] reads a window of a tape and refuses what could not be played to its
+// end; [Player.Run] plays it: every step at one epoch plus its offset. A
 // producer reads ahead and turns steps into entries that say how long each one
 // holds; the loop, on a thread of its own, sleeps until an entry is due,
 // applies it and notes when. It allocates nothing, takes no lock and writes

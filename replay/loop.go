@@ -28,10 +28,11 @@ type Record struct {
 // Progress is what can be seen of one direction while the loop runs. Its
 // fields are read and written without locks, each for itself.
 type Progress struct {
-	At, Tape, Lateness atomic.Int64 // ns; Lateness is the largest so far
-	Rate               atomic.Int64 // bit/s
-	Bytes, Drops       atomic.Uint64
-	Backlog            atomic.Uint32
+	At, Tape, Lateness atomic.Int64  // ns, of the step in force; Lateness is the largest so far
+	Steps              atomic.Int64  // applied
+	Rate               atomic.Int64  // bit/s
+	Bytes, Drops       atomic.Uint64 // from the first step to the one in force
+	Backlog            atomic.Uint32 // bytes
 	Closed             atomic.Bool
 }
 
@@ -44,6 +45,8 @@ type loop struct {
 	records   *ring[Record] // nil: nobody logs
 	end       time.Duration // when the last step's time is over; 0: at once
 	stop      atomic.Bool
+	covered   atomic.Int64 // since the epoch: every entry before it has been pushed
+	finished  bool         // the entries have ended and end has come
 
 	progress []Progress
 	last     []dirTally // by direction
@@ -62,10 +65,10 @@ func (l *loop) run() error {
 		if e == nil {
 			if l.entries.ended() {
 				l.await(l.epoch + l.end)
+				l.finished = !l.stop.Load()
 				return nil
 			}
-			l.tally.starved++ // the tape is read too slowly
-			l.clock.SleepUntil(l.clock.Now() + time.Millisecond)
+			l.lack()
 			continue
 		}
 		if l.await(l.epoch + e.At); l.stop.Load() {
@@ -84,6 +87,22 @@ func (l *loop) run() error {
 	return nil
 }
 
+// lack waits for entries: until the instant before which there are none, or,
+// when that has passed because the tape is read too slowly, a millisecond.
+func (l *loop) lack() {
+	covered := time.Duration(l.covered.Load())
+	if l.entries.peek() != nil {
+		return // came before covered was read
+	}
+	now := l.clock.Now()
+	if now < l.epoch+covered {
+		l.clock.SleepUntil(min(l.epoch+covered, now+nap))
+		return
+	}
+	l.tally.starved++
+	l.clock.SleepUntil(now + time.Millisecond)
+}
+
 // await sleeps until an instant of the clock, or until stop is set.
 func (l *loop) await(t time.Duration) {
 	for now := l.clock.Now(); now < t && !l.stop.Load(); now = l.clock.Now() {
@@ -100,10 +119,11 @@ func (l *loop) note(r *Record) {
 	p.Tape.Store(int64(r.Tape))
 	p.Rate.Store(int64(r.State.Rate))
 	p.Lateness.Store(max(p.Lateness.Load(), int64(r.Sent-r.At)))
-	p.Bytes.Store(r.Bytes)
-	p.Drops.Store(r.Drops)
+	p.Bytes.Store(r.Bytes - l.last[r.Dir].start.Bytes)
+	p.Drops.Store(r.Drops - l.last[r.Dir].start.Drops)
 	p.Backlog.Store(r.BacklogBytes)
 	p.Closed.Store(r.Closed)
+	p.Steps.Add(1)
 	if l.records != nil && !l.records.push(r) {
 		l.tally.unlogged++
 	}
@@ -154,6 +174,8 @@ func (d *dirTally) advance(at time.Duration, c netsetup.Counters) {
 func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counters) LinkReport {
 	if d.begun {
 		d.advance(max(end, d.since), c)
+	} else {
+		d.start = c // stopped before its first step
 	}
 	r := LinkReport{
 		Link: ld.Link, Dir: ld.Dir.String(), Steps: d.steps, Closed: d.closed,
@@ -176,7 +198,6 @@ func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counte
 // tally is what the loop counts of all directions together.
 type tally struct {
 	steps, messages, kicks int64
-	loops                  int   // times that the window was begun
 	starved                int64 // milliseconds that the loop waited for the tape
 	missed                 int64 // steps applied when the direction's next one was due
 	unlogged               int64 // records that the logger had no room for
@@ -191,7 +212,6 @@ type tally struct {
 
 func (t *tally) add(r *Record) {
 	t.steps++
-	t.loops = r.Loop + 1
 	t.messages += int64(r.Messages)
 	if r.Kicked {
 		t.kicks++

@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"linktape/internal/table"
@@ -33,7 +34,9 @@ type Options struct {
 	Loop      bool          // play the window over and over, until ctx ends
 	RatesOnly bool          // leave delay, jitter, loss and the like out
 	Leave     Leave         // "": Keep
-	Log       io.Writer     // takes the applied log, a Parquet file of LogRow
+
+	// Checking is told how far New has read the tape, 0 to 1; may be nil.
+	Checking func(fraction float64)
 }
 
 // Links is what a tape is played onto: a [netsetup.Run] through [OnRun].
@@ -58,6 +61,7 @@ type Player struct {
 	dirs   []trace.LinkDir
 	links  Links
 	before []trace.State
+	epoch  atomic.Int64 // on the clock, ns; 0: not begun
 	sum    Summary
 	sched  schedule
 	loop   loop
@@ -66,23 +70,29 @@ type Player struct {
 // rings hold several seconds of a thousand steps a second.
 const ringSize = 8192
 
-// New prepares a replay: it opens every direction of the tape on the links and
-// refuses what could not be played to the end. Nothing is changed yet.
+// New prepares a replay of a tape that has just been opened: it opens every
+// direction on the links, reads the window, and refuses what could not be
+// played to the end. Nothing is changed yet.
 //
-// Errors: a window outside the tape, a link that the run does not have, and
-// [netsetup.ErrNotSupported] where the tape needs a path and a link has none.
-func New(tape *trace.Reader, links Links, opts Options) (*Player, error) {
+// Errors: a window outside the tape, a link that the run does not have, a
+// damaged tape, and [netsetup.ErrNotSupported] where the tape needs a path and
+// a link has none.
+func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
 	p := &Player{opts: opts, dirs: meta.Directions(), links: links}
-	if p.opts.Leave == "" {
+	switch p.opts.Leave {
+	case "":
 		p.opts.Leave = Keep
+	case Keep, Restore, Neutral:
+	default:
+		return nil, fmt.Errorf("leave the links %q: not one of %s, %s, %s", opts.Leave, Keep, Restore, Neutral)
+	}
+	if opts.From < 0 || opts.From >= meta.Duration || opts.Duration < 0 || opts.Duration > meta.Duration-opts.From {
+		return nil, fmt.Errorf("play %v from %v: the tape lasts %v", opts.Duration, opts.From, meta.Duration)
 	}
 	to := meta.Duration
 	if opts.Duration > 0 {
 		to = opts.From + opts.Duration
-	}
-	if opts.From < 0 || opts.From >= meta.Duration || to > meta.Duration {
-		return nil, fmt.Errorf("play %v to %v: the tape lasts %v", opts.From, to, meta.Duration)
 	}
 	index := make(map[trace.LinkDir]int)
 	pathless := make(map[trace.LinkDir]bool)
@@ -101,10 +111,11 @@ func New(tape *trace.Reader, links Links, opts Options) (*Player, error) {
 		}
 		p.before = append(p.before, s)
 	}
-	if !opts.RatesOnly {
-		if err := needsPath(tape, pathless, opts.From, to); err != nil {
-			return nil, err
-		}
+	if opts.RatesOnly {
+		clear(pathless)
+	}
+	if err := checkWindow(ctx, tape, pathless, opts.From, to, opts.Checking); err != nil {
+		return nil, err
 	}
 	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, ratesOnly: opts.RatesOnly}
 	p.sum.Tape, p.sum.From, p.sum.RatesOnly, p.sum.Left = tape.SHA256(), opts.From, opts.RatesOnly, string(p.opts.Leave)
@@ -119,16 +130,10 @@ func seedOf(seed uint64, ld trace.LinkDir) uint64 {
 	return binary.LittleEndian.Uint64(sum[:])
 }
 
-// needsPath fails at the first step in the window that needs a path on a link
-// that has none.
-func needsPath(tape *trace.Reader, pathless map[trace.LinkDir]bool, from, to time.Duration) error {
-	any := false
-	for _, p := range pathless {
-		any = any || p
-	}
-	if !any {
-		return nil
-	}
+// checkWindow reads the window once. It fails where the tape is damaged, and at
+// the first step that needs a path on a link that has none: before anything is
+// changed, and not in the middle of a long replay.
+func checkWindow(ctx context.Context, tape *trace.Reader, pathless map[trace.LinkDir]bool, from, to time.Duration, progress func(float64)) error {
 	check := func(steps []trace.Step) error {
 		for i := range steps {
 			if s := &steps[i]; s.At < to && pathless[s.LinkDir()] && s.NeedsPath() {
@@ -138,12 +143,14 @@ func needsPath(tape *trace.Reader, pathless map[trace.LinkDir]bool, from, to tim
 		}
 		return nil
 	}
-	steps, err := tape.Seek(from)
-	if err != nil {
-		return err
-	}
-	if err := check(steps); err != nil {
-		return err
+	if from > 0 { // without Seek the checksum is verified too
+		steps, err := tape.Seek(from)
+		if err != nil {
+			return fmt.Errorf("read tape at %v: %w", from, err)
+		}
+		if err := check(steps); err != nil {
+			return err
+		}
 	}
 	buf := make([]trace.Step, 1024)
 	for {
@@ -155,9 +162,18 @@ func needsPath(tape *trace.Reader, pathless map[trace.LinkDir]bool, from, to tim
 		case errors.Is(err, io.EOF) || n > 0 && buf[n-1].At >= to:
 			return nil
 		case err != nil:
-			return err
+			return fmt.Errorf("read tape: %w", err)
+		case ctx.Err() != nil:
+			return errNothingYet(ctx)
+		case progress != nil:
+			progress(float64(buf[n-1].At-from) / float64(to-from))
 		}
 	}
+}
+
+// errNothingYet is the error of a replay that was stopped before it began.
+func errNothingYet(ctx context.Context) error {
+	return fmt.Errorf("stopped before the first step, nothing was changed: %w", context.Cause(ctx))
 }
 
 // Directions lists what is played, in the order of Progress.
@@ -169,76 +185,137 @@ func (p *Player) Progress(dir int) *Progress { return &p.loop.progress[dir] }
 // Window returns the length of what is played once.
 func (p *Player) Window() time.Duration { return p.sched.to - p.sched.from }
 
+// Position is the time since the window's first instant; 0 before it. It goes
+// on growing when the window is played over and over.
+func (p *Player) Position() time.Duration {
+	epoch := p.epoch.Load()
+	if epoch == 0 {
+		return 0
+	}
+	return max(p.loop.clock.Now()-time.Duration(epoch), 0)
+}
+
+// Looping reports whether the window is played over and over.
+func (p *Player) Looping() bool { return p.opts.Loop }
+
 // errStopped ends the producer.
 var errStopped = errors.New("stopped")
 
+// ahead is how far before its time a step is read: what the reader may stall
+// without a step being late. It exceeds the horizon.
+const ahead = 5 * time.Second
+
 // Run plays the window. It returns when the window has been played or ctx has
 // ended, which is no error: the summary says so. The links are then left as
-// the options say.
+// the options say. log takes the applied log, a Parquet file of [LogRow]; it
+// may be nil.
 //
-// An error of a change ends the replay at once and leaves the links as they
-// are; an error of the log is returned at the end.
-func (p *Player) Run(ctx context.Context, clock Clock) (*Summary, error) {
-	if err := p.links.BeginReplay(); err != nil {
-		return nil, err
+// An error of a change ends the replay at once, without a summary, and leaves
+// the links as they are. An error of the tape ends it when the steps before it
+// have been played, and one of the log is returned at the end, both with the
+// summary.
+func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary, error) {
+	if ctx.Err() != nil {
+		return nil, errNothingYet(ctx)
 	}
 	l := &p.loop
 	l.clock, l.entries = clock, newRing[Entry](ringSize)
+	var rows *table.Writer[LogRow]
+	if log != nil {
+		var err error
+		if rows, err = table.NewWriter[LogRow](log); err != nil {
+			return nil, fmt.Errorf("write the applied log: %w", err)
+		}
+		l.records = newRing[Record](ringSize)
+	}
+	if err := p.links.BeginReplay(); err != nil {
+		return nil, err
+	}
+	if !p.opts.Loop {
+		l.end = p.Window()
+	}
 
 	var work sync.WaitGroup
 	var readErr, logErr error
-	ready := make(chan struct{}) // the ring is full, or all there is is in it
+	ready := make(chan struct{}) // all that is wanted yet is in the ring
 	filled := sync.OnceFunc(func() { close(ready) })
+	wait := func() error {
+		filled()
+		if l.stop.Load() {
+			return errStopped
+		}
+		time.Sleep(nap)
+		return nil
+	}
 	p.sched.emit = func(e *Entry) error {
 		for !l.entries.push(e) {
-			filled()
-			if l.stop.Load() {
-				return errStopped
+			if err := wait(); err != nil {
+				return err
 			}
-			time.Sleep(nap)
+		}
+		return nil
+	}
+	p.sched.pace = func(at time.Duration) error {
+		l.covered.Store(int64(at - horizon))
+		for at > p.Position()+ahead {
+			if err := wait(); err != nil {
+				return err
+			}
+		}
+		if l.stop.Load() {
+			return errStopped
 		}
 		return nil
 	}
 	work.Go(func() {
-		readErr = p.sched.run()
-		l.entries.close()
-		filled()
-	})
-	if p.opts.Log != nil {
-		w, err := table.NewWriter[LogRow](p.opts.Log)
-		if err != nil {
-			return nil, err
+		defer filled()
+		defer l.entries.close()
+		if err := p.sched.run(); !errors.Is(err, errStopped) {
+			readErr = err
 		}
-		l.records = newRing[Record](ringSize)
-		work.Go(func() { logErr = logRecords(l.records, p.dirs, w) })
+		if readErr != nil {
+			l.end = 0 // what would come is not known: there is nothing to wait for
+		}
+	})
+	if log != nil {
+		work.Go(func() { logErr = logRecords(l.records, p.dirs, rows) })
 	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, func() { l.stop.Store(true) })
-	if !p.opts.Loop {
-		l.end = p.Window()
-	}
 	runErr := p.onOwnThread()
-	p.sum.Stopped = !unwatch()
-	ended := clock.Now() - l.epoch
+	unwatch()
+	ended := p.Position()
 	l.stop.Store(true)
 	if l.records != nil {
 		l.records.close()
 	}
 	work.Wait()
-	if errors.Is(readErr, errStopped) {
-		readErr = nil
-	}
-	err := errors.Join(runErr, readErr)
-	if err == nil {
-		if !p.sum.Stopped {
-			ended = p.Window()
-		}
-		err = p.finish(ended)
-	}
+
 	if logErr != nil {
-		err = errors.Join(err, fmt.Errorf("write the applied log: %w", logErr))
+		logErr = fmt.Errorf("write the applied log: %w", logErr)
 	}
-	return &p.sum, err
+	if runErr != nil {
+		return nil, errors.Join(fmt.Errorf("%w; the replay ended there and the links are left as they are: "+
+			"play a tape again, or rebuild them with linkup down and up", runErr), logErr)
+	}
+	p.sum.Stopped = !l.finished || readErr != nil
+	if !p.sum.Stopped {
+		ended = p.Window()
+	}
+	if readErr != nil {
+		readErr = fmt.Errorf("the replay ended after %v: %w", ended.Round(time.Millisecond), readErr)
+	}
+	if l.tally.unlogged > 0 && logErr == nil {
+		p.warn("%d steps are missing in the applied log: it was written too slowly", l.tally.unlogged)
+	}
+	if l.tally.starved > 0 {
+		p.warn("steps came late: the tape was read too slowly, and the replay waited for it %d times", l.tally.starved)
+	}
+	return &p.sum, errors.Join(readErr, p.finish(ended), logErr)
+}
+
+func (p *Player) warn(format string, args ...any) {
+	p.sum.Warnings = append(p.sum.Warnings, fmt.Sprintf(format, args...))
 }
 
 // lead is the time from the decision to start until the epoch.
@@ -248,8 +325,9 @@ const lead = 10 * time.Millisecond
 // scheduling and timers are gone too. The runtime gets two processors more
 // than it has to keep busy: one is always free when the thread wakes up.
 func (p *Player) onOwnThread() error {
-	restore := calm()
+	locked, restore := calm()
 	defer restore()
+	p.sum.Locked = locked
 	procs := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(procs + 2)
 	defer runtime.GOMAXPROCS(procs)
@@ -258,25 +336,31 @@ func (p *Player) onOwnThread() error {
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
 		p.loop.epoch = p.loop.clock.Now() + lead
+		p.epoch.Store(int64(p.loop.epoch))
 		p.sum.Epoch = time.Now().Add(lead).UTC()
 		result <- p.loop.run()
 	}()
 	return <-result
 }
 
-// finish sums up, and leaves the links as asked.
+// finish sums up, and leaves the links as asked: as many of them as it can.
 func (p *Player) finish(ended time.Duration) error {
 	l := &p.loop
 	l.tally.endGroup()
+	var errs []error
 	for i, e := range l.endpoints {
 		c, err := e.Counters()
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			c = l.last[i].now
 		}
 		p.sum.Links = append(p.sum.Links, l.last[i].report(p.dirs[i], ended, c))
 	}
 	t := &l.tally
-	p.sum.Played, p.sum.Loops = ended, t.loops
+	p.sum.Played = ended
+	if t.steps > 0 {
+		p.sum.Loops = 1 + int(max(ended-1, 0)/p.Window())
+	}
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
 	p.sum.Lateness, p.sum.Exchange, p.sum.Skew = t.lateness.distribution(), t.exchange.distribution(), t.skew.distribution()
@@ -292,9 +376,18 @@ func (p *Player) finish(ended time.Duration) error {
 			state = p.links.Initial(ld)
 		}
 		if _, err := e.Apply(ended, 0, &state); err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		left[ld] = state
 	}
-	return p.links.EndReplay(left)
+	err := errors.Join(errs...)
+	if err == nil {
+		err = p.links.EndReplay(left)
+	}
+	if err != nil {
+		p.sum.Left = "unknown"
+		return fmt.Errorf("leave the links in a known state: %w; play a tape again, or rebuild them with linkup down and up", err)
+	}
+	return nil
 }

@@ -40,6 +40,10 @@ type schedule struct {
 	ratesOnly bool
 	emit      func(*Entry) error
 
+	// pace waits until steps from an instant on are wanted. What lies more than
+	// the horizon before it has been emitted. It may be nil.
+	pace func(at time.Duration) error
+
 	pending []Entry // in order; the first one waits to learn its hold
 	first   int     // number of pending[0] among all entries
 	last    []int   // by direction: number of its last entry, −1: none yet
@@ -110,6 +114,12 @@ func (s *schedule) add(st *trace.Step, base time.Duration, loop int) error {
 	if err := s.release(at-horizon, false); err != nil {
 		return err
 	}
+	// Only after the release: what waits here may be due before pace returns.
+	if s.pace != nil {
+		if err := s.pace(at); err != nil {
+			return err
+		}
+	}
 	if n := s.last[dir]; n >= 0 {
 		if s.states[dir] == state {
 			return nil // nothing changes: the step in force goes on
@@ -141,6 +151,9 @@ func (s *schedule) release(before time.Duration, end bool) error {
 			return err
 		}
 		n++
+	}
+	if n == 0 {
+		return nil
 	}
 	s.first += n
 	s.pending = append(s.pending[:0], s.pending[n:]...)

@@ -13,17 +13,18 @@ type Summary struct {
 	Messages int64         `json:"messages"` // to the kernel
 	Kicks    int64         `json:"kicks"`    // queues woken
 
-	Realtime bool         `json:"realtime"` // the loop ran under SCHED_FIFO
-	Lateness Distribution `json:"lateness"` // of a step's exchange with the kernel beginning
-	Exchange Distribution `json:"exchange"` // how long it took
-	Skew     Distribution `json:"skew"`     // between the first and the last link to get the steps of one instant
-	Missed   int64        `json:"missed"`   // steps applied when the direction's next one was due
-	Starved  int64        `json:"starved"`  // times that the loop waited a millisecond for the tape
-	Unlogged int64        `json:"unlogged"` // steps missing in the applied log
+	Realtime bool         `json:"realtime"`      // the loop ran under SCHED_FIFO
+	Locked   bool         `json:"memory_locked"` // no page fault could delay it
+	Lateness Distribution `json:"lateness"`      // of a step's exchange with the kernel beginning
+	Exchange Distribution `json:"exchange"`      // how long it took
+	Skew     Distribution `json:"skew"`          // between the first and the last link to get the steps of one instant
+	Missed   int64        `json:"missed"`        // steps applied when the direction's next one was due
+	Starved  int64        `json:"starved"`       // times that the loop waited a millisecond for the tape
+	Unlogged int64        `json:"unlogged"`      // steps missing in the applied log
 
 	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
-	Stopped   bool         `json:"stopped"`    // by a signal, before the end
-	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral
+	Stopped   bool         `json:"stopped"`    // before the end, by a signal or an error
+	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral; unknown after an error
 	Warnings  []string     `json:"warnings,omitempty"`
 	Links     []LinkReport `json:"links"`
 }

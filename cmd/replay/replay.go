@@ -85,37 +85,37 @@ func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err e
 	}
 	defer func() { err = errors.Join(err, links.Close()) }()
 
-	out := c.String("out")
-	if out != "" {
-		if err := os.MkdirAll(out, 0o777); err != nil {
-			return err
-		}
-		f, err := os.Create(filepath.Join(out, logFile))
+	progress := cli.NewProgress(stderr, "checking "+args[0])
+	opts.Checking = progress.Set
+	player, err := replay.New(ctx, tape, replay.OnRun(links), opts)
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	var log io.Writer
+	closeLog := func() error { return nil }
+	if out := c.String("out"); out != "" {
+		f, err := createLog(out)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		opts.Log = f
-	}
-	player, err := replay.New(tape, replay.OnRun(links), opts)
-	if err != nil {
-		return err
+		log, closeLog = f, f.Close
 	}
 	view := watch(player, stderr)
-	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")))
+	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), log)
 	view.end()
-	if err != nil {
+	err = errors.Join(err, closeLog())
+	if sum == nil {
 		return err
 	}
-	if out != "" {
-		if err := writeJSON(filepath.Join(out, summaryFile), sum); err != nil {
-			return err
-		}
+	// A replay that had a fault has been played all the same.
+	if out := c.String("out"); out != "" {
+		err = errors.Join(err, writeJSON(filepath.Join(out, summaryFile), sum))
 	}
 	if c.Bool("json") {
-		err = printJSON(stdout, sum)
+		err = errors.Join(err, printJSON(stdout, sum))
 	} else {
-		err = printSummary(stdout, sum)
+		err = errors.Join(err, printSummary(stdout, sum))
 	}
 	for _, w := range sum.Warnings {
 		fmt.Fprintln(stderr, "replay:", w)
@@ -124,6 +124,19 @@ func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err e
 		return cli.Boundsf("a step was %v late, more than --max-lateness %v", sum.Lateness.Max, bound)
 	}
 	return err
+}
+
+// createLog makes the folder of --out and starts the log in it. What an
+// earlier replay left there is gone then, so that no summary stands beside the
+// log of another replay.
+func createLog(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(filepath.Join(dir, summaryFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return os.Create(filepath.Join(dir, logFile))
 }
 
 func writeJSON(file string, v any) error {
@@ -142,14 +155,14 @@ func printJSON(w io.Writer, v any) error {
 
 func printSummary(stdout io.Writer, s *replay.Summary) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "LINK\tDIR\tSTEPS\tTAPE ALLOWED\tDELIVERED\tUSE\tSATURATED\tDEVIATION\tDROPS\tMAX BACKLOG\t")
+	fmt.Fprintln(w, "LINK\tSTEPS\tTAPE MB\tLINK MB\tUSE %\tBUSY %\tDEV %\tDROPS\tQUEUE kB\t")
 	for _, l := range s.Links {
 		deviation := "-"
 		if l.Saturated > 0 {
-			deviation = fmt.Sprintf("%+.2f %%", 100*l.Deviation)
+			deviation = fmt.Sprintf("%+.2f", 100*l.Deviation)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%.1f %%\t%.0f %%\t%s\t%d\t%s\t\n", l.Link, l.Dir, l.Steps,
-			megabytes(l.TapeBytes), megabytes(l.DeliveredBytes), 100*l.Use, 100*l.Saturated, deviation, l.Drops, kilobytes(l.MaxBacklogBytes))
+		fmt.Fprintf(w, "%s.%s\t%d\t%.3f\t%.3f\t%.1f\t%.0f\t%s\t%d\t%.1f\t\n", l.Link, l.Dir, l.Steps,
+			float64(l.TapeBytes)/1e6, float64(l.DeliveredBytes)/1e6, 100*l.Use, 100*l.Saturated, deviation, l.Drops, float64(l.MaxBacklogBytes)/1e3)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -160,7 +173,7 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 		name string
 		replay.Distribution
 	}{{"lateness", s.Lateness}, {"exchange", s.Exchange}, {"skew", s.Skew}} {
-		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t\n", d.name, d.P50, d.P99, d.P999, d.Max)
+		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%v\t\n", d.name, short(d.P50), short(d.P99), short(d.P999), short(d.Max))
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -169,17 +182,29 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 	if !s.Realtime {
 		scheduling = "ordinary scheduling (real-time needs CAP_SYS_NICE)"
 	}
+	if !s.Locked {
+		scheduling += "\nmemory not locked (needs CAP_IPC_LOCK)"
+	}
 	how := "to the end"
 	if s.Stopped {
 		how = "until stopped"
 	}
+	if s.Loops > 1 {
+		how += fmt.Sprintf(" in loop %d", s.Loops)
+	}
 	if s.RatesOnly {
 		how += ", rates only"
 	}
-	_, err := fmt.Fprintf(stdout, "played %v from %v %s: %d steps, %d missed; %s; links left: %s\n",
+	_, err := fmt.Fprintf(stdout, "played %v from %v %s: %d steps, %d missed\n%s; links left: %s\n",
 		s.Played.Round(time.Millisecond), s.From, how, s.Steps, s.Missed, scheduling, s.Left)
 	return err
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.3f MB", float64(n)/1e6) }
-func kilobytes(n int64) string { return fmt.Sprintf("%.1f kB", float64(n)/1e3) }
+// short rounds a duration to three digits.
+func short(d time.Duration) time.Duration {
+	unit := time.Duration(1)
+	for d/unit >= 1000 {
+		unit *= 10
+	}
+	return d.Round(unit)
+}

@@ -15,32 +15,32 @@ import (
 // liveView redraws a table of the directions on a terminal while a replay
 // runs. Where there is no terminal it does nothing.
 type liveView struct {
-	w      io.Writer
-	player *replay.Player
-	lines  int // drawn last
-	bytes  []uint64
-	drawn  time.Time
-	stop   chan struct{}
-	done   sync.WaitGroup
+	w     io.Writer
+	lines int // drawn last
+	stop  chan struct{}
+	done  sync.WaitGroup
 }
 
 // refresh is the time between two drawings.
 const refresh = 250 * time.Millisecond
 
-func watch(p *replay.Player, w io.Writer) *liveView {
-	v := &liveView{w: w, player: p, bytes: make([]uint64, len(p.Directions())), stop: make(chan struct{})}
+func watch(p watched, w io.Writer) *liveView {
+	v := &liveView{w: w, stop: make(chan struct{})}
 	if !cli.IsTerminal(w) {
 		return v
 	}
 	v.done.Go(func() {
+		look := newLook(p)
 		tick := time.NewTicker(refresh)
 		defer tick.Stop()
 		for {
 			select {
-			case now := <-tick.C:
-				v.draw(now)
+			case <-tick.C:
+				look.take(p)
+				columns, lines := cli.Size(w)
+				v.draw(look.text(columns, lines-1)) // one for the cursor
 			case <-v.stop:
-				v.clear()
+				v.draw(nil)
 				return
 			}
 		}
@@ -54,45 +54,132 @@ func (v *liveView) end() {
 	v.done.Wait()
 }
 
-func (v *liveView) clear() {
-	if v.lines > 0 {
-		fmt.Fprintf(v.w, "\x1b[%dA\x1b[J", v.lines)
+// draw puts lines in place of those drawn before, in one write and without
+// clearing first, so that nothing flickers.
+func (v *liveView) draw(lines []string) {
+	if len(lines) == 0 && v.lines == 0 {
+		return
 	}
-	v.lines = 0
+	var b strings.Builder
+	if v.lines > 0 {
+		fmt.Fprintf(&b, "\r\x1b[%dA", v.lines)
+	}
+	for _, l := range lines {
+		b.WriteString(l + "\x1b[K\r\n")
+	}
+	b.WriteString("\x1b[J") // what is left of a longer drawing
+	io.WriteString(v.w, b.String())
+	v.lines = len(lines)
 }
 
-func (v *liveView) draw(now time.Time) {
-	var b strings.Builder
-	width := cli.Width(v.w)
-	line := func(format string, args ...any) {
-		s := fmt.Sprintf(format, args...)
-		if len(s) > width {
-			s = s[:width]
+// watched is a replay that is looked at: a [replay.Player].
+type watched interface {
+	Directions() []trace.LinkDir
+	Window() time.Duration
+	Looping() bool
+	Position() time.Duration
+	Progress(dir int) *replay.Progress
+}
+
+// look is what a replay looks like at one instant.
+type look struct {
+	position, window time.Duration
+	looping          bool
+	lateness         time.Duration // the largest
+	rows             []lookRow
+}
+
+type lookRow struct {
+	trace.LinkDir
+	begun     bool          // a step has been applied
+	at        time.Duration // of that step
+	rate      trace.BitRate
+	bytes     uint64 // delivered until at
+	measured  bool   // delivered is known
+	delivered float64
+	backlog   uint32
+	drops     uint64
+}
+
+func newLook(p watched) *look {
+	l := &look{window: p.Window(), looping: p.Looping()}
+	for _, ld := range p.Directions() {
+		l.rows = append(l.rows, lookRow{LinkDir: ld})
+	}
+	return l
+}
+
+// take looks at the player anew. What was delivered is known at the steps, so
+// its rate is that between the latest one and the one seen before.
+func (l *look) take(p watched) {
+	l.position = p.Position()
+	for i := range l.rows {
+		r, seen := &l.rows[i], p.Progress(i)
+		if seen.Steps.Load() == 0 {
+			continue
 		}
-		b.WriteString(s + "\n")
+		at, bytes := time.Duration(seen.At.Load()), seen.Bytes.Load()
+		if span := at - r.at; r.begun && span > 0 && bytes >= r.bytes {
+			r.measured, r.delivered = true, float64(bytes-r.bytes)*8/span.Seconds()
+		}
+		r.begun, r.at, r.bytes = true, at, bytes
+		r.rate, r.backlog, r.drops = trace.BitRate(seen.Rate.Load()), seen.Backlog.Load(), seen.Drops.Load()
+		l.lateness = max(l.lateness, time.Duration(seen.Lateness.Load()))
 	}
-	var position, late time.Duration
-	for i := range v.player.Directions() {
-		p := v.player.Progress(i)
-		position = max(position, time.Duration(p.At.Load()))
-		late = max(late, time.Duration(p.Lateness.Load()))
+}
+
+// text draws at most so many lines, each of at most so many columns. Where
+// there are more directions than lines, the last ones are only counted.
+func (l *look) text(columns, lines int) []string {
+	const frame = 3 // the head, how many are left out, the foot
+	rows := l.rows
+	if len(rows) > lines-frame+1 {
+		rows = rows[:max(lines-frame, 0)]
 	}
-	line("%-16s %14s %14s %12s %8s", "LINK", "TAPE Mbit/s", "LINK Mbit/s", "BACKLOG kB", "DROPS")
-	span := now.Sub(v.drawn).Seconds()
-	for i, ld := range v.player.Directions() {
-		p := v.player.Progress(i)
-		bytes := p.Bytes.Load()
+	name := len("LINK")
+	for _, r := range rows {
+		name = max(name, len(r.String()))
+	}
+	out := []string{fmt.Sprintf("%-*s %12s %12s %10s %8s", name, "LINK", "TAPE Mbit/s", "LINK Mbit/s", "QUEUE kB", "DROPS")}
+	for _, r := range rows {
+		if !r.begun {
+			out = append(out, fmt.Sprintf("%-*s %12s %12s %10s %8s", name, r, "-", "-", "-", "-"))
+			continue
+		}
 		delivered := "-"
-		if !v.drawn.IsZero() && bytes >= v.bytes[i] {
-			delivered = fmt.Sprintf("%.2f", float64(bytes-v.bytes[i])*8/span/1e6)
+		if r.measured {
+			delivered = fmt.Sprintf("%.2f", r.delivered/1e6)
 		}
-		v.bytes[i] = bytes
-		line("%-16s %14.2f %14s %12.1f %8d", ld, trace.BitRate(p.Rate.Load()).Mbits(), delivered,
-			float64(p.Backlog.Load())/1e3, p.Drops.Load())
+		out = append(out, fmt.Sprintf("%-*s %12.2f %12s %10.1f %8d", name, r, r.rate.Mbits(), delivered, float64(r.backlog)/1e3, r.drops))
 	}
-	line("at %v of %v, largest lateness %v", position.Truncate(100*time.Millisecond), v.player.Window(), late.Round(time.Microsecond))
-	v.drawn = now
-	v.clear()
-	v.lines = strings.Count(b.String(), "\n")
-	io.WriteString(v.w, b.String())
+	if n := len(l.rows) - len(rows); n > 0 {
+		out = append(out, fmt.Sprintf("and %d more directions", n))
+	}
+	at := fmt.Sprintf("%v of %v", tenths(min(l.position, l.window)), l.window)
+	if l.looping {
+		at = fmt.Sprintf("loop %d, %v of %v", 1+l.position/l.window, tenths(l.position%l.window), l.window)
+	}
+	out = append(out, fmt.Sprintf("%s; largest lateness %v", at, short(l.lateness)))
+	for i, s := range out {
+		out[i] = clip(s, columns)
+	}
+	return out[len(out)-min(len(out), max(lines, 1)):]
+}
+
+// tenths writes a duration so that its width does not jump: 12.0s.
+func tenths(d time.Duration) string {
+	d = d.Truncate(100 * time.Millisecond)
+	whole, tenth := d.Truncate(time.Second), d%time.Second/(100*time.Millisecond)
+	return strings.TrimSuffix(whole.String(), "s") + fmt.Sprintf(".%ds", tenth)
+}
+
+// clip cuts a line to a width.
+func clip(s string, columns int) string {
+	for i := range s {
+		if columns == 0 {
+			return s[:i]
+		}
+		columns--
+	}
+	return s
 }

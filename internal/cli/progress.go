@@ -15,14 +15,14 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Width returns the number of columns of the terminal w, 80 when unknown.
-func Width(w io.Writer) int {
+// Size returns the size of the terminal w in characters, 80 × 24 when unknown.
+func Size(w io.Writer) (columns, lines int) {
 	if f, ok := w.(*os.File); ok {
-		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
-			return n
+		if c, l, err := term.GetSize(int(f.Fd())); err == nil && c > 0 && l > 0 {
+			return c, l
 		}
 	}
-	return 80
+	return 80, 24
 }
 
 // Progress shows how far long work has come, on a terminal only. Its zero

@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -12,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -45,6 +48,9 @@ func (d *demo) command(ctx context.Context, name string, args ...string) *exec.C
 	c.Stdout, c.Stderr = d.stdout, d.stderr
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 5 * time.Second
+	// An interrupt at the terminal comes through Cancel alone: a second one
+	// would kill the command before it has tidied up.
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return c
 }
 
@@ -61,6 +67,16 @@ func (d *demo) run(ctx context.Context) (err error) {
 	tape, err := trace.ReadFile(d.tape)
 	if err != nil {
 		return err
+	}
+	if d.from+d.duration > tape.Meta.Duration {
+		return cli.Usagef("play %v from %v: the tape lasts %v; see --duration and --from", d.duration, d.from, tape.Meta.Duration)
+	}
+	idle := true
+	for _, l := range tape.Meta.Links {
+		idle = idle && d.busiest(tape, l.Name) == 0
+	}
+	if idle {
+		return errors.New("the tape lets nothing through upwards in that time: there is nothing to compare")
 	}
 	if err := d.command(ctx, "linkup", "up", "--name", d.name, "--shaper", d.shaper, "--tape", d.tape).Run(); err != nil {
 		return fmt.Errorf("build the links: %w", err)
@@ -121,6 +137,9 @@ func (d *demo) load(ctx context.Context, status *netsetup.RunStatus, tape *trace
 	for _, l := range status.Links {
 		rate := trace.BitRate(overload * float64(d.busiest(tape, l.Name)))
 		sink.Args = append(sink.Args, l.ReceiverAddr[0])
+		if rate == 0 {
+			continue // the tape has no uplink
+		}
 		source.Args = append(source.Args, fmt.Sprintf("%s=%dbit", l.ReceiverAddr[0], rate))
 		fmt.Fprintf(d.stdout, "load: %v of UDP to %s over %s\n", rate, l.ReceiverAddr[0], l.Name)
 	}
@@ -152,8 +171,8 @@ func (d *demo) load(ctx context.Context, status *netsetup.RunStatus, tape *trace
 	}
 	stop.Close()
 	var all []arrivals
-	if err := json.NewDecoder(r).Decode(&all); err != nil {
-		return nil, fmt.Errorf("read what arrived: %w", err)
+	if err := json.NewDecoder(r).Decode(&all); err != nil || len(all) != len(status.Links) {
+		return nil, fmt.Errorf("read what arrived: %d of %d links: %v", len(all), len(status.Links), err)
 	}
 	return all, nil
 }
@@ -254,6 +273,10 @@ func (d *demo) report(tape *trace.Timeline, status *netsetup.RunStatus, all []ar
 	for i, l := range status.Links {
 		want := d.allowed(tape, l.Name, ratesOnly)
 		got := all[i].window(s.Epoch, len(want))
+		if sum(want) == 0 {
+			fmt.Fprintf(w, "%s\t-\t%.3f MB\t-\t-\t\n", l.Name, sum(got)/1e6)
+			continue
+		}
 		difference := sum(got)/sum(want) - 1
 		e := nrmse(binned(want), binned(got))
 		fmt.Fprintf(w, "%s\t%.3f MB\t%.3f MB\t%+.2f %%\t%.3f\t\n", l.Name, sum(want)/1e6, sum(got)/1e6, 100*difference, e)

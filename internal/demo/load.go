@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -93,7 +95,7 @@ type arrivals struct {
 // receive is the sink of the load: "receive DURATION ADDRESS…" listens on
 // several addresses for a time, or until standard input closes, and writes
 // what arrived, as JSON. It prints a line when it is ready.
-func receive(ctx context.Context, args []string, stdout io.Writer) error {
+func receive(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	duration, err := time.ParseDuration(args[0])
 	if err != nil {
 		return err
@@ -101,7 +103,7 @@ func receive(ctx context.Context, args []string, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	go func() {
-		io.Copy(io.Discard, os.Stdin)
+		io.Copy(io.Discard, stdin)
 		cancel()
 	}()
 	all := make([]arrivals, len(args)-1)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command demo runs the main job as a user would, with the commands in bin/:
 // it makes a tape, builds the links, replays the tape while UDP saturates each
 // link, and shows what the tape allowed and what arrived.
@@ -12,8 +14,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"fmt"
 	"io"
 
 	"linktape/internal/cli"
@@ -21,18 +23,18 @@ import (
 
 func main() { cli.Main("demo", run) }
 
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	if len(args) > 0 {
-		switch args[0] {
-		case "send":
+		switch {
+		case args[0] == "send" && len(args) > 3:
 			return send(ctx, args[1:])
-		case "receive":
-			return receive(ctx, args[1:], stdout)
+		case args[0] == "receive" && len(args) > 2:
+			return receive(ctx, args[1:], stdin, stdout)
 		}
 	}
 	d := demo{stdout: stdout, stderr: stderr}
 	f := flag.NewFlagSet("demo", flag.ContinueOnError)
-	f.SetOutput(stderr)
+	f.SetOutput(io.Discard) // errors are returned
 	f.StringVar(&d.bin, "bin", "bin", "directory of the commands")
 	f.StringVar(&d.out, "out", "out/demo", "directory of the results")
 	f.StringVar(&d.tape, "tape", "", "tape to replay; empty: synthesize a three-carrier drive")
@@ -42,14 +44,23 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	f.DurationVar(&d.from, "from", 0, "where on the tape to begin")
 	f.IntVar(&d.packetBytes, "packet", 1500, "bytes of the load's IP packets")
 	f.Float64Var(&d.within, "within", 0.01, "exit with status 3 if a link's total differs from the tape by more than this part")
-	if err := f.Parse(args); err != nil {
-		return &cli.Error{Status: cli.ExitUsage, Err: err}
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		f.SetOutput(stdout)
+		f.Usage()
+		return nil
+	case err != nil:
+		return cli.Usagef("%w; see demo --help", err)
+	case f.NArg() > 0:
+		return cli.Usagef("unknown argument %q; see demo --help", f.Arg(0))
+	case d.packetBytes < minPacket || d.packetBytes > 1500:
+		return cli.Usagef("--packet %d: outside %d to 1500", d.packetBytes, minPacket)
+	case d.duration < binWidth:
+		return cli.Usagef("--duration %v: less than %v", d.duration, binWidth)
+	case d.from < 0:
+		return cli.Usagef("--from %v: negative", d.from)
+	case !(d.within > 0):
+		return cli.Usagef("--within %v: not above 0", d.within)
 	}
-	if f.NArg() > 0 || d.packetBytes < minPacket || d.packetBytes > 1500 {
-		return cli.Usagef("usage: demo [flags], packets of %d to 1500 bytes", minPacket)
-	}
-	if err := d.run(ctx); err != nil {
-		return fmt.Errorf("%w", err)
-	}
-	return nil
+	return d.run(ctx)
 }

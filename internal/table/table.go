@@ -56,12 +56,15 @@ func columnsOf(t reflect.Type) ([]*schema.PrimitiveNode, error) {
 
 // Writer writes rows to a file.
 type Writer[T any] struct {
+	sink *sink
 	w    *file.Writer
 	rows []T
 }
 
 // NewWriter starts a file on w. The caller closes w after Close.
-func NewWriter[T any](w io.Writer) (*Writer[T], error) {
+func NewWriter[T any](w io.Writer) (_ *Writer[T], err error) {
+	s := &sink{w: w}
+	defer s.settle(&err)
 	cols, err := columnsOf(reflect.TypeFor[T]())
 	if err != nil {
 		return nil, err
@@ -79,15 +82,42 @@ func NewWriter[T any](w io.Writer) (*Writer[T], error) {
 		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(1),
 	)
 	return &Writer[T]{
-		w:    file.NewParquetWriter(nopCloser{w}, root, file.WithWriterProps(props)),
+		sink: s,
+		w:    file.NewParquetWriter(s, root, file.WithWriterProps(props)),
 		rows: make([]T, 0, groupRows),
 	}, nil
 }
 
-// nopCloser keeps the library from closing the caller's writer.
-type nopCloser struct{ io.Writer }
+// settle is deferred around the library's writing. The error of the file comes
+// first; a panic becomes one, as the library panics where the file does not take
+// its first bytes.
+func (s *sink) settle(err *error) {
+	r := recover()
+	switch {
+	case s.err != nil:
+		*err = s.err
+	case r != nil:
+		*err = fmt.Errorf("write table: %v", r)
+	}
+}
 
-func (nopCloser) Close() error { return nil }
+// sink keeps the library from closing the caller's writer, and keeps the first
+// error, some of which the library drops.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(b []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.w.Write(b)
+	s.err = err
+	return n, err
+}
+
+func (s *sink) Close() error { return nil }
 
 // Write adds a row.
 func (w *Writer[T]) Write(row *T) error {
@@ -99,11 +129,13 @@ func (w *Writer[T]) Write(row *T) error {
 }
 
 // Close writes what is left and the file's footer.
-func (w *Writer[T]) Close() error {
+func (w *Writer[T]) Close() (err error) {
+	defer w.sink.settle(&err)
 	return errors.Join(w.flush(), w.w.Close())
 }
 
-func (w *Writer[T]) flush() error {
+func (w *Writer[T]) flush() (err error) {
+	defer w.sink.settle(&err)
 	if len(w.rows) == 0 {
 		return nil
 	}

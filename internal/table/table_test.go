@@ -2,6 +2,8 @@ package table
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +55,48 @@ func TestWriteThenRead(t *testing.T) {
 		if len(other) != n || n > 0 && !cmp.Equal(other, want) {
 			t.Errorf("%d rows: another reader sees %d others", n, len(other))
 		}
+	}
+}
+
+// full takes a number of bytes.
+type full struct{ left int }
+
+var errFull = errors.New("full")
+
+func (f *full) Write(b []byte) (int, error) {
+	n := min(len(b), f.left)
+	f.left -= n
+	if n < len(b) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// Wherever a disk is full, it is said.
+func TestWriteToFullDisk(t *testing.T) {
+	write := func(w io.Writer) error {
+		tw, err := NewWriter[row](w)
+		if err != nil {
+			return err
+		}
+		for i := range groupRows + 10 {
+			if err := tw.Write(&row{At: int64(i * i), Name: "att"}); err != nil {
+				return err
+			}
+		}
+		return tw.Close()
+	}
+	var whole bytes.Buffer
+	if err := write(&whole); err != nil {
+		t.Fatal(err)
+	}
+	for space := 0; space < whole.Len(); space += 1 + space/7 {
+		if err := write(&full{space}); !errors.Is(err, errFull) {
+			t.Errorf("%d bytes free of %d: got error %v, want %v", space, whole.Len(), err, errFull)
+		}
+	}
+	if err := write(&full{whole.Len() - 1}); !errors.Is(err, errFull) {
+		t.Errorf("all bytes free but one: got error %v, want %v", err, errFull)
 	}
 }
 
