@@ -19,6 +19,10 @@ type conn struct {
 	rbuf   []byte
 }
 
+// kickBuffer is how many bytes of kicks may wait in queues, about a kilobyte
+// of the kernel's memory each.
+const kickBuffer = 8 << 20
+
 // timeout of an exchange with the kernel; rtnetlink answers in microseconds
 // unless another process holds its lock.
 const timeoutSeconds = 5
@@ -49,6 +53,10 @@ func dialThread() (*conn, error) {
 	if err != nil {
 		c.Close()
 		return nil, fmt.Errorf("open packet socket: %w", err)
+	}
+	if err := unix.SetsockoptInt(c.packet, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, kickBuffer); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("prepare packet socket: %w", err)
 	}
 	return c, nil
 }
@@ -87,19 +95,22 @@ func (c *conn) Receive(b []byte) (int, error) {
 
 // Kick makes a device's qdisc look at its queue: it enqueues a frame that the
 // IFB throws away because it was not redirected there (drivers/net/ifb.c:
-// ifb_xmit). It reports whether the frame was queued; a full queue drops it
-// and is run all the same (net/core/dev.c: __dev_xmit_skb).
-func (c *conn) Kick(ifindex int32) (queued bool, err error) {
+// ifb_xmit). A full queue drops it and is run all the same (net/core/dev.c:
+// __dev_xmit_skb). Frames in the queue count against the socket's buffer: when
+// that is full the kick is refused, so that Kick never waits.
+func (c *conn) Kick(ifindex int32) (kickOutcome, error) {
 	c.to.Ifindex = int(ifindex)
 	for {
-		switch err := unix.Sendto(c.packet, c.frame[:], 0, &c.to); err {
+		switch err := unix.Sendto(c.packet, c.frame[:], unix.MSG_DONTWAIT, &c.to); err {
 		case nil:
-			return true, nil
+			return kickQueued, nil
 		case unix.ENOBUFS:
-			return false, nil
+			return kickDropped, nil
+		case unix.EAGAIN:
+			return kickRefused, nil
 		case unix.EINTR:
 		default:
-			return false, err
+			return kickRefused, err
 		}
 	}
 }

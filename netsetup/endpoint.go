@@ -13,6 +13,10 @@ import (
 // byte.
 const kickBytes = 1
 
+// maxKicks is the number of kicks in a queue whose places are remembered; what
+// was kicked beyond is taken as gone at once.
+const maxKicks = 1024
+
 // Counters of one direction's bottleneck, since the link was built.
 type Counters struct {
 	Bytes        uint64 // of IP packets that left
@@ -24,10 +28,18 @@ type Counters struct {
 // wire is an endpoint's way to the kernel.
 type wire interface {
 	transport
-	// Kick makes a device look at its queue; it reports whether the frame that
-	// does so was queued.
-	Kick(ifindex int32) (queued bool, err error)
+	// Kick makes a device look at its queue, by a frame that nobody receives.
+	Kick(ifindex int32) (kickOutcome, error)
 }
+
+// kickOutcome is what became of the frame of a kick.
+type kickOutcome uint8
+
+const (
+	kickQueued  kickOutcome = iota // it waits in the queue, or has passed it
+	kickDropped                    // it found the queue full, which was looked at all the same
+	kickRefused                    // it was not sent: too many wait in the queue already
+)
 
 // Endpoint is one direction of one link, opened for change. It is not safe for
 // concurrent use; neither are the two endpoints of one link together.
@@ -46,6 +58,7 @@ type Endpoint struct {
 	rbuf   []byte
 	info   QdiscInfo
 	kicks  Counters // what our own kicks added to the kernel's
+	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
 	last   Counters
 	lastAt time.Duration // of the step in force; −1: none yet
 }
@@ -61,12 +74,22 @@ type Applied struct {
 func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, hasPath bool) *Endpoint {
 	e := &Endpoint{
 		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: seq,
-		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), lastAt: -1,
+		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
 	}
 	if hasPath {
 		e.path = newPath(stateOf(l), 0)
 	}
+	e.forget() // a replay before may have left anything
 	return e
+}
+
+// forget makes the next Apply tell everything, whatever was told before.
+func (e *Endpoint) forget() {
+	e.shaper.forget()
+	if e.path != nil {
+		e.path.forget()
+	}
+	e.carrier.known = false
 }
 
 // HasPath reports whether the endpoint can delay and lose packets.
@@ -83,7 +106,8 @@ func (e *Endpoint) Seed(seed uint64) {
 // clock, for a time; hold 0 means until further notice, a second or more.
 //
 // All messages go out in one system call, and Apply returns when the kernel
-// has worked through them. A step that lets a held queue go wakes it. Apply
+// has worked through them. Without carrier the interface is down and the
+// bottleneck holds its queue, whatever the rate. A step that lets a held queue go wakes it. Apply
 // does not allocate unless it fails.
 //
 // Errors: [ErrNotSupported] where the state needs a path and the link has
@@ -93,13 +117,14 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 	if e.path == nil && s.NeedsPath() {
 		return Applied{}, e.failed(s, fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported))
 	}
-	before := e.shaper.grant
+	before, asleep := e.shaper.grant, e.shaper.asleep()
 	first := *e.seq + 1
-	b, err := e.appendRequests(e.buf[:0], e.ifb, e.shaper.next(s.Rate, hold))
+	b, err := e.appendRequests(e.buf[:0], e.ifb, e.shaper.next(s.Capacity(), hold))
 	if err == nil && e.path != nil {
 		b, err = e.appendRequests(b, e.out, e.path.next(s))
 	}
 	if err != nil {
+		e.forget()
 		return Applied{}, e.failed(s, err)
 	}
 	b = e.carrier.append(b, e.Dir, s.Carrier, e.seq)
@@ -114,11 +139,10 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 	}
 	e.last, e.lastAt = now, at
 	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
-	if now.BacklogBytes > 0 && e.shaper.opens(before) {
-		if err := e.kick(); err != nil {
+	if now.BacklogBytes > 0 && asleep && !a.Closed {
+		if a.Kicked, err = e.kick(); err != nil {
 			return a, e.failed(s, err)
 		}
-		a.Kicked = true
 	}
 	return a, nil
 }
@@ -155,36 +179,46 @@ func (e *Endpoint) read(b []byte, first uint32) error {
 		err = await(e.wire, e.rbuf, first, *e.seq, &e.info)
 	}
 	if err != nil {
-		e.shaper.forget()
-		if e.path != nil {
-			e.path.forget()
-		}
+		e.forget()
 	}
 	return err
 }
 
-// count takes our own kicks out of what the kernel has counted. A kick that is
-// still in the queue is not in its counts yet.
+// count takes our own kicks out of what the kernel has counted.
 func (e *Endpoint) count() Counters {
+	n := 0
+	for n < len(e.queued) && (e.info.BacklogBytes == 0 || e.info.Bytes >= e.queued[n]) {
+		n++
+	}
+	e.queued = e.queued[:copy(e.queued, e.queued[n:])]
+	e.kicks.Bytes += uint64(n * kickBytes)
+	e.kicks.Packets += uint64(n)
 	less := func(n, kicks uint64) uint64 { return n - min(n, kicks) }
 	return Counters{
 		Bytes: less(e.info.Bytes, e.kicks.Bytes), Packets: less(e.info.Packets, e.kicks.Packets),
-		Drops: less(uint64(e.info.Drops), e.kicks.Drops), BacklogBytes: e.info.BacklogBytes,
+		Drops:        less(uint64(e.info.Drops), e.kicks.Drops),
+		BacklogBytes: uint32(less(uint64(e.info.BacklogBytes), uint64(len(e.queued)*kickBytes))),
 	}
 }
 
-func (e *Endpoint) kick() error {
-	queued, err := e.wire.Kick(e.ifb)
-	if err != nil {
-		return fmt.Errorf("wake the queue: %w", err)
-	}
-	if queued {
+// kick wakes the queue and reports whether it could: a socket that has filled
+// a slow queue with kicks has woken it often enough.
+func (e *Endpoint) kick() (bool, error) {
+	switch outcome, err := e.wire.Kick(e.ifb); {
+	case err != nil:
+		return false, fmt.Errorf("wake the queue: %w", err)
+	case outcome == kickRefused:
+		return false, nil
+	case outcome == kickDropped:
+		e.kicks.Drops++
+	case len(e.queued) < cap(e.queued):
+		// It leaves after what was in front of it.
+		e.queued = append(e.queued, e.info.Bytes+uint64(e.info.BacklogBytes)+kickBytes)
+	default:
 		e.kicks.Bytes += kickBytes
 		e.kicks.Packets++
-	} else {
-		e.kicks.Drops++
 	}
-	return nil
+	return true, nil
 }
 
 func (e *Endpoint) failed(s *trace.State, err error) error {
@@ -198,7 +232,8 @@ func (e *Endpoint) failed(s *trace.State, err error) error {
 type carrier struct {
 	ifindex    int32
 	lost       [2]bool // by direction
-	down       bool    // in the kernel
+	down       bool    // in the kernel, if known
+	known      bool
 	neighbours []neighbour
 }
 
@@ -214,10 +249,10 @@ type neighbour struct {
 func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32) []byte {
 	c.lost[d] = !present
 	down := c.lost[trace.Up] || c.lost[trace.Down]
-	if down == c.down {
+	if c.known && down == c.down {
 		return b
 	}
-	c.down = down
+	c.down, c.known = down, true
 	const iffUp = 1 // IFF_UP
 	var flags uint32
 	if !down {

@@ -13,6 +13,7 @@ var ErrNotSupported = errors.New("not supported by this kernel")
 // Features are what a kernel can do, found by trying ([Probe]).
 type Features struct {
 	IPv6  bool `json:"ipv6"`
+	HTB   bool `json:"htb"`   // shaper: htb
 	Netem bool `json:"netem"` // delay, jitter, loss and what else a path does
 }
 
@@ -29,7 +30,8 @@ type Feature struct {
 func missing(found []Feature) error {
 	var names []string
 	for _, f := range found {
-		if f.Err != "" && f.Name != "netem" && f.Name != "ipv6" {
+		optional := f.Name == "htb" || f.Name == "netem" || f.Name == "ipv6"
+		if f.Err != "" && !optional {
 			names = append(names, fmt.Sprintf("%s for %s (%s: %s)", f.Name, f.What, f.Need, f.Err))
 		}
 	}

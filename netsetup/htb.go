@@ -180,5 +180,5 @@ func htbBucket(bytesName, timeName string, bytes int64, d time.Duration, rate ui
 	if err != nil {
 		return 0, err
 	}
-	return xmitTicks(bytesName, rate, uint64(n))
+	return xmitTicks32(bytesName, rate, uint64(n))
 }

@@ -97,40 +97,33 @@ func (r *room) device(name string) (int, error) {
 
 // do carries one step out.
 func (k *kernel) do(op Op) error {
-	if o, ok := op.(AddNamespace); ok {
-		return k.addNamespace(o)
-	}
-	var err error
 	switch o := op.(type) {
+	case AddNamespace:
+		return k.addNamespace(o)
 	case SetSysctls:
-		err = k.setSysctls(o)
+		return k.setSysctls(o)
 	case AddVeth:
-		err = k.addVeth(o)
+		return k.addVeth(o)
 	case AddIFB:
-		err = k.addIFB(o)
+		return k.addIFB(o)
 	case OffloadsOff:
-		err = k.offloadsOff(o)
+		return k.offloadsOff(o)
 	case SetUp:
-		err = k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error { return r.links.LinkSetUp(l) })
+		return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error { return r.links.LinkSetUp(l) })
 	case AddAddress:
-		err = k.addAddress(o)
+		return k.addAddress(o)
 	case AddRoute:
-		err = k.addRoute(o)
+		return k.addRoute(o)
 	case AddNeighbour:
-		err = k.addNeighbour(o)
+		return k.addNeighbour(o)
 	case AddBottleneck:
-		err = k.request(o.Namespace, o.Device, newShaper(o.Link).create())
+		return k.request(o.Namespace, o.Device, newShaper(o.Link).create())
 	case AddPath:
-		err = k.request(o.Namespace, o.Device, newPath(stateOf(Link{Delay: o.Delay}), 0).create())
+		return k.request(o.Namespace, o.Device, newPath(stateOf(Link{Delay: o.Delay}), 0).create())
 	case Redirect:
-		err = k.redirect(o)
-	default:
-		err = fmt.Errorf("unknown step %T", op)
+		return k.redirect(o)
 	}
-	if err != nil {
-		return fmt.Errorf("%v: %w", op, err)
-	}
-	return nil
+	return fmt.Errorf("unknown step %T", op)
 }
 
 func (k *kernel) addNamespace(o AddNamespace) error {
@@ -309,7 +302,7 @@ func Probe() (Features, []Feature, error) {
 	var found []Feature
 	err := onOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("make a network namespace: %w: run as root", err)
+			return fmt.Errorf("make a network namespace: %w%s", err, asRoot(err))
 		}
 		links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 		if err != nil {
@@ -330,6 +323,8 @@ func Probe() (Features, []Feature, error) {
 	f := Features{}
 	for _, x := range found {
 		switch x.Name {
+		case "htb":
+			f.HTB = x.Err == ""
 		case "netem":
 			f.Netem = x.Err == ""
 		case "ipv6":

@@ -217,15 +217,21 @@ const maxTicks = time.Duration(math.MaxUint32 * tickNs)
 // double precision, cut to whole microseconds and then to whole ticks. A time
 // below one microsecond, of which tc 6.1 makes 0, is rounded up to a tick
 // instead, as iproute2 does since 6.14.
-func xmitTicks(name string, rate, size uint64) (uint32, error) {
+func xmitTicks(rate, size uint64) float64 {
 	us := 1e6 * (float64(size) / float64(rate))
 	t := math.Floor(math.Floor(us) * (1000.0 / tickNs))
 	if t == 0 {
 		t = math.Ceil(us * (1000.0 / tickNs))
 	}
+	return t
+}
+
+// xmitTicks32 is xmitTicks of a bucket that must fit the kernel's 32 bits.
+func xmitTicks32(name string, rate, size uint64) (uint32, error) {
+	t := xmitTicks(rate, size)
 	if t > math.MaxUint32 {
 		return 0, fmt.Errorf("%s %d bytes: takes %.0f s at %d bytes/s, more than the %.0f s that the kernel's clock holds",
-			name, size, us/1e6, rate, maxTicks.Seconds())
+			name, size, float64(size)/float64(rate), rate, maxTicks.Seconds())
 	}
 	return uint32(t), nil
 }

@@ -71,7 +71,7 @@ func TestProb32(t *testing.T) {
 	}
 }
 
-func TestXmitTicks(t *testing.T) {
+func TestXmitTicks32(t *testing.T) {
 	for _, c := range []struct {
 		rate, size uint64
 		want       uint32
@@ -84,11 +84,11 @@ func TestXmitTicks(t *testing.T) {
 		{1_250_000_000, 1_250_000, 15_625},           // 1 ms at 10 Gbit/s
 		{math.MaxUint32, math.MaxUint32, 15_625_000}, // 1 s
 	} {
-		if got, err := xmitTicks("burst", c.rate, c.size); err != nil || got != c.want {
-			t.Errorf("xmitTicks(%d, %d) = %d, %v, want %d", c.rate, c.size, got, err, c.want)
+		if got, err := xmitTicks32("burst", c.rate, c.size); err != nil || got != c.want {
+			t.Errorf("xmitTicks32(%d, %d) = %d, %v, want %d", c.rate, c.size, got, err, c.want)
 		}
 	}
-	_, err := xmitTicks("burst", 1, 275)
+	_, err := xmitTicks32("burst", 1, 275)
 	wantError(t, err, "burst 275 bytes: takes 275 s at 1 bytes/s, more than the 275 s that the kernel's clock holds")
 }
 
@@ -138,6 +138,9 @@ func TestAppendAllocs(t *testing.T) {
 	}{
 		{"tbf", func(b []byte) ([]byte, error) {
 			return AppendTBF(b, TBF{Rate: 40 * trace.Gbit, BurstBytes: 5e6, LimitBytes: 1e6, PeakRate: 50 * trace.Gbit, PeakBurstBytes: 1e5})
+		}},
+		{"tbf slower than the clock", func(b []byte) ([]byte, error) {
+			return AppendTBF(b, TBF{Rate: 8, BurstBytes: 1514, LimitBytes: 1e6})
 		}},
 		{"htb", func(b []byte) ([]byte, error) {
 			return AppendHTB(b, HTB{Default: 1, DirectQlen: 1000, HasDirectQlen: true})

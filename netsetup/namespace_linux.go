@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,11 +20,20 @@ func namespaceFile(name string) string { return filepath.Join(namespaceDir, name
 
 // onOwnThread runs f on a thread of its own that ends with it: whatever f does
 // to the thread's namespaces is gone with the thread.
+//
+// The runtime does not end the main thread. It would stay in the namespace,
+// keep it alive, and stand for the whole process in /proc. So it is held back
+// while f runs on another one.
 func onOwnThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the runtime ends the thread with the goroutine
-		result <- f()
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			result <- onOwnThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		result <- f() // never unlocked: the thread ends with the goroutine
 	}()
 	return <-result
 }
@@ -36,17 +47,43 @@ func withNamespace(name string, f func() error) error {
 		}
 		defer unix.Close(fd)
 		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("enter namespace %s: %w", name, err)
+			return fmt.Errorf("enter namespace %s: %w%s", name, err, asRoot(err))
 		}
 		return f()
 	})
 }
 
+// asRoot ends an error that root would not have met.
+func asRoot(err error) string {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return ": run as root"
+	}
+	return ""
+}
+
+// prepareNamespaceDir makes the folder of named namespaces a mount point of its
+// own, as "ip netns add" does and as it stays afterwards. Otherwise the first
+// "ip netns add" of somebody else would mount the folder over itself and hide
+// the mounts below from "linkup down" (iproute2 ip/ipnetns.c: netns_add).
+func prepareNamespaceDir() error {
+	if err := os.MkdirAll(namespaceDir, 0o755); err != nil {
+		return err
+	}
+	share := func() error { return unix.Mount("", namespaceDir, "none", unix.MS_SHARED|unix.MS_REC, "") }
+	err := share()
+	if errors.Is(err, unix.EINVAL) { // no mount point yet
+		if err = unix.Mount(namespaceDir, namespaceDir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = share()
+		}
+	}
+	return err
+}
+
 // createNamespace makes a new network namespace under a name, as "ip netns
 // add" does. It fails where the name is taken.
 func createNamespace(name string) error {
-	if err := os.MkdirAll(namespaceDir, 0o755); err != nil {
-		return fmt.Errorf("create namespace %s: %w", name, err)
+	if err := prepareNamespaceDir(); err != nil {
+		return fmt.Errorf("create namespace %s: prepare %s: %w%s", name, namespaceDir, err, asRoot(err))
 	}
 	file := namespaceFile(name)
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0)
@@ -88,11 +125,12 @@ func namespaceExists(name string) bool {
 
 // processesIn lists the processes inside the named namespaces.
 func processesIn(names []string) ([]Process, error) {
-	byInode := make(map[uint64]string)
+	type inode struct{ dev, ino uint64 }
+	byInode := make(map[inode]string)
 	for _, name := range names {
 		var st unix.Stat_t
 		if err := unix.Stat(namespaceFile(name), &st); err == nil {
-			byInode[st.Ino] = name
+			byInode[inode{uint64(st.Dev), st.Ino}] = name
 		}
 	}
 	entries, err := os.ReadDir("/proc")
@@ -109,28 +147,25 @@ func processesIn(names []string) ([]Process, error) {
 		if unix.Stat("/proc/"+e.Name()+"/ns/net", &st) != nil {
 			continue // gone, or a kernel thread
 		}
-		if ns, ok := byInode[st.Ino]; ok {
+		if ns, ok := byInode[inode{uint64(st.Dev), st.Ino}]; ok {
 			comm, _ := os.ReadFile("/proc/" + e.Name() + "/comm")
-			out = append(out, Process{pid, string(trimNewline(comm)), ns})
+			out = append(out, Process{pid, strings.TrimSuffix(string(comm), "\n"), ns})
 		}
 	}
 	return out, nil
-}
-
-func trimNewline(b []byte) []byte {
-	if n := len(b); n > 0 && b[n-1] == '\n' {
-		return b[:n-1]
-	}
-	return b
 }
 
 // Exec replaces the process by a command inside a part of a run: SenderEnd,
 // ReceiverEnd or a link's name. The command sees the namespace's devices in
 // /sys too. It returns only on failure.
 func Exec(run, part string, argv, env []string) error {
+	r, err := readRecord(run)
+	if err != nil {
+		return err
+	}
 	name := Namespace(run, part)
-	if !namespaceExists(name) {
-		return fmt.Errorf("run %s has no %s: see linkup status %s", run, part, run)
+	if parts := r.parts(); !slices.Contains(parts, part) {
+		return fmt.Errorf("run %s has no %s: it has %s", run, part, strings.Join(parts, ", "))
 	}
 	runtime.LockOSThread()
 	fd, err := unix.Open(namespaceFile(name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -138,7 +173,7 @@ func Exec(run, part string, argv, env []string) error {
 		return fmt.Errorf("open namespace %s: %w", name, err)
 	}
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter namespace %s: %w", name, err)
+		return fmt.Errorf("enter namespace %s: %w%s", name, err, asRoot(err))
 	}
 	// /sys shows the devices of the namespace that it was mounted in.
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
@@ -150,5 +185,5 @@ func Exec(run, part string, argv, env []string) error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		return fmt.Errorf("mount /sys of namespace %s: %w", name, err)
 	}
-	return unix.Exec(argv[0], argv, env)
+	return fmt.Errorf("run %s: %w", argv[0], unix.Exec(argv[0], argv, env))
 }

@@ -83,7 +83,7 @@ func (p *path) netems(s *trace.State) (loss, delay Netem) {
 
 // create returns the requests that make the path.
 func (p *path) create() []request {
-	p.loss.Seed = mix64(p.seed)
+	p.loss.Seed = mix64(mix64(p.seed))
 	table := p.delay
 	table.DelayDist, table.Omit = normalTable(), table.Omit&^NetemDelayDist
 	p.requests[0] = request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &p.loss}
@@ -102,7 +102,7 @@ func (p *path) next(s *trace.State) []request {
 	n := 0
 	if !sameLoss(&loss, &p.loss) {
 		p.changes++
-		loss.Seed = mix64(p.seed + p.changes)
+		loss.Seed = mix64(mix64(p.seed) ^ p.changes)
 		p.loss = loss
 		p.requests[n] = request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &p.loss}
 		n++

@@ -287,6 +287,10 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 	p := &Plan{Run: run, Topology: t, Features: f}
 	snd, rcv := Namespace(run, SenderEnd), Namespace(run, ReceiverEnd)
 	for _, l := range t.Links {
+		if !f.HTB && l.Shaper == ShaperHTB {
+			return nil, fmt.Errorf("link %s: %w: htb (%s); write shaper: tbf",
+				l.Name, ErrNotSupported, "CONFIG_NET_SCH_HTB, module sch_htb")
+		}
 		if !f.Netem && (l.Path == PathNetem || l.Delay > 0) {
 			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")

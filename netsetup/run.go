@@ -31,6 +31,15 @@ type record struct {
 
 func (r *record) plan() (*Plan, error) { return NewPlan(r.Run, r.Topology, r.Features) }
 
+// parts names the namespaces of the run: its ends and its links.
+func (r *record) parts() []string {
+	parts := []string{SenderEnd, ReceiverEnd}
+	for _, l := range r.Topology.Links {
+		parts = append(parts, l.Name)
+	}
+	return parts
+}
+
 // RunStatus is what a run is and what the kernel has of it.
 type RunStatus struct {
 	Run         string       `json:"run"`

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func recordFile(run string) string { return filepath.Join(StateDir, run+".json") }
+func recordFile(run string) string    { return filepath.Join(StateDir, run+".json") }
+func newRecordFile(run string) string { return filepath.Join(StateDir, run+".new") }
 
 // lockRun takes the lock of a run, which ends with the process if nothing else
 // ends it. Two commands on one run at once would undo each other's work.
@@ -51,17 +52,15 @@ func writeRecord(r *record) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(StateDir, ".new-")
-	if err != nil {
-		return fmt.Errorf("record run %s: %w", r.Run, err)
-	}
-	_, err = f.Write(append(data, '\n'))
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	// The run is locked, so that the new file has one writer; a process that
+	// was killed here left one that is written over or goes with the run.
+	file := newRecordFile(r.Run)
+	err = os.WriteFile(file, append(data, '\n'), 0o644)
 	if err == nil {
-		err = os.Rename(f.Name(), recordFile(r.Run))
+		err = os.Rename(file, recordFile(r.Run))
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		os.Remove(file)
 		return fmt.Errorf("record run %s: %w", r.Run, err)
 	}
 	return nil
@@ -132,10 +131,13 @@ func Up(ctx context.Context, p *Plan, progress func(fraction float64)) error {
 		r.Complete = true
 		err = writeRecord(r)
 	}
-	if err != nil {
-		return errors.Join(err, undo(p))
+	if err == nil {
+		return nil
 	}
-	return nil
+	if left := undo(p); left != nil {
+		return fmt.Errorf("build run %s: %w; then undo it: %w: remove the rest with linkup down %s", p.Run, err, left, p.Run)
+	}
+	return fmt.Errorf("build run %s: %w; nothing is left of it", p.Run, err)
 }
 
 func carryOut(ctx context.Context, p *Plan, progress func(float64)) error {
@@ -143,10 +145,10 @@ func carryOut(ctx context.Context, p *Plan, progress func(float64)) error {
 	defer k.Close()
 	for i, op := range p.Ops {
 		if err := context.Cause(ctx); err != nil {
-			return fmt.Errorf("build run %s: stopped after %d of %d steps, all undone: %w", p.Run, i, len(p.Ops), err)
+			return fmt.Errorf("stopped after %d of %d steps: %w", i, len(p.Ops), err)
 		}
 		if err := k.do(op); err != nil {
-			return fmt.Errorf("build run %s: %w", p.Run, err)
+			return fmt.Errorf("step %d of %d: %s: %w", i+1, len(p.Ops), oneLine(op), err)
 		}
 		if progress != nil {
 			progress(float64(i+1) / float64(len(p.Ops)))
@@ -154,6 +156,9 @@ func carryOut(ctx context.Context, p *Plan, progress func(float64)) error {
 	}
 	return nil
 }
+
+// oneLine is a step's commands in one line.
+func oneLine(op Op) string { return strings.ReplaceAll(op.String(), "\n", "; ") }
 
 // undo takes back every step of a plan, in reverse, and forgets the run. It
 // goes on after an error, and keeps the record then.
@@ -165,8 +170,10 @@ func undo(p *Plan) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if err := os.Remove(recordFile(p.Run)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("forget run %s: %w", p.Run, err)
+	for _, file := range []string{newRecordFile(p.Run), recordFile(p.Run)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("forget run %s: %w", p.Run, err)
+		}
 	}
 	return nil
 }
@@ -216,6 +223,9 @@ func evict(p *Plan, kill bool) error {
 			return fmt.Errorf("run %s is in use by %s: stop it first, or use --kill", p.Run, strings.Join(names, ", "))
 		}
 		for _, x := range inside {
+			if x.PID == os.Getpid() {
+				return fmt.Errorf("run %s is in use by this command itself: call it from outside", p.Run)
+			}
 			if err := unix.Kill(x.PID, unix.SIGKILL); err != nil && err != unix.ESRCH {
 				return fmt.Errorf("kill %s (process %d): %w", x.Command, x.PID, err)
 			}

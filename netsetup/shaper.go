@@ -36,6 +36,10 @@ const (
 	openRate  = 100 * trace.Gbit
 	openBurst = 1 << 20
 
+	// openClassBurst of an HTB class above its leaf's bucket is short in time,
+	// since HTB carries tokens as time into the next rate.
+	openClassBurst = 1 << 16
+
 	// headerBytes is the link-layer header, which a size table takes off each
 	// packet but which the kernel counts when it compares a burst with a
 	// device's MTU (sch_tbf.c: psched_mtu).
@@ -82,7 +86,10 @@ func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
 	}
 	if g.closed {
 		g.bytes = 0
-		b.credit = min(max(bytes, -b.mtu), b.mtu)
+		if !b.backlogged {
+			bytes = min(bytes, b.mtu)
+		}
+		b.credit = bytes
 	}
 	return g
 }
@@ -116,9 +123,8 @@ type shaper struct {
 	limit  int64 // bytes of the queue
 	grant  grant // in force
 
-	// HTB: what its class and its leaf were last told.
-	class HTBClass
-	leaf  TBF
+	leaf  TBF      // what the bucket was last told
+	class HTBClass // what HTB's class was last told
 
 	requests [2]request
 }
@@ -149,7 +155,11 @@ func (s *shaper) create() []request {
 	if s.link.Shaper == ShaperHTB {
 		s.requests[0] = request{kind: setHTB, handle: handleBottleneck, parent: parentRoot, sizeTable: true, htb: HTB{Default: handleClass & 0xffff}}
 		root := s.requests[0]
-		return append([]request{root}, s.next(s.link.Rate, 0)...)
+		parts := s.next(s.link.Rate, 0)
+		if parts[0].kind != setHTBClass { // the leaf's parent first: there is no queue yet
+			parts[0], parts[1] = parts[1], parts[0]
+		}
+		return append([]request{root}, parts...)
 	}
 	return s.next(s.link.Rate, 0)
 }
@@ -157,11 +167,14 @@ func (s *shaper) create() []request {
 // forget makes the next requests complete, whatever was told before.
 func (s *shaper) forget() { s.class, s.leaf = HTBClass{}, TBF{} }
 
-// opens reports whether the step in force can release packets that the one
-// before it, given here, held back: the queue then wants a kick, because no
-// change wakes it.
-func (s *shaper) opens(before grant) bool {
-	return !s.grant.closed && (before.closed || s.grant.rate > before.rate)
+// asleep reports whether the bucket in force can leave its queue waiting for
+// longer than a timer's lateness. No change wakes a queue, and each one refills
+// the bucket, so that what comes next wants a kick then.
+func (s *shaper) asleep() bool { return s.slow(s.leaf.Rate) }
+
+// slow reports whether a packet takes longer than a timer's lateness.
+func (s *shaper) slow(rate trace.BitRate) bool {
+	return s.budget.mtu > float64(rate)*lateness.Seconds()/8
 }
 
 // next returns the requests for a rate that holds for a time (0: unknown,
@@ -173,7 +186,8 @@ func (s *shaper) next(rate trace.BitRate, hold time.Duration) []request {
 	if s.link.Shaper == ShaperHTB {
 		return s.nextHTB(g)
 	}
-	s.requests[0] = request{kind: setTBF, handle: handleBottleneck, parent: parentRoot, sizeTable: true, tbf: s.bucket(g)}
+	s.leaf = s.bucket(g)
+	s.requests[0] = request{kind: setTBF, handle: handleBottleneck, parent: parentRoot, sizeTable: true, tbf: s.leaf}
 	return s.requests[:1]
 }
 
@@ -197,33 +211,48 @@ func (s *shaper) bucket(g grant) TBF {
 	}
 }
 
-// nextHTB shapes with the class where a step has many packets and with the
-// TBF leaf, as gate and as bucket, where it has few.
+// nextHTB shapes with the class where a step has many packets and none takes
+// long, and with the TBF leaf, as gate and as bucket, where the class would
+// carry a debt into a faster step.
 func (s *shaper) nextHTB(g grant) []request {
 	n := 0
 	leaf := TBF{Rate: openRate, BurstBytes: openBurst, LimitBytes: s.limit}
 	rate := g.rate
 	switch {
-	case g.closed, g.hold > 0 && g.bytes < htbLeast*s.budget.mtu:
+	case g.closed, s.slow(rate), g.hold > 0 && g.bytes < htbLeast*s.budget.mtu:
 		leaf, rate = s.bucket(g), openRate
 	case g.hold > 0:
 		rate = trace.BitRate(g.bytes * 8 / g.hold.Seconds())
 	}
+	bucket := leaf.Rate != openRate
 	burst := int64(float64(s.link.MTU) + float64(rate)*lateness.Seconds()/8)
+	if bucket {
+		burst = openClassBurst
+	}
 	class := HTBClass{
 		Rate: max(rate, 8*trace.BitPerSecond), Ceil: max(rate, 8*trace.BitPerSecond),
 		BurstBytes: burst, CeilBurstBytes: burst, QuantumBytes: int64(s.link.MTU),
 	}
+	var parts [2]request
 	if class != s.class {
-		s.requests[n] = request{kind: setHTBClass, handle: handleClass, parent: handleBottleneck, class: class}
+		parts[0] = request{kind: setHTBClass, handle: handleClass, parent: handleBottleneck, class: class}
 		s.class = class
-		n++
 	}
 	// A bucket is told every step: the change is the grant.
-	if leaf != s.leaf || !g.closed && leaf.Rate != openRate {
-		s.requests[n] = request{kind: setTBF, handle: handleGate, parent: handleClass, tbf: leaf}
+	if leaf != s.leaf || !g.closed && bucket {
+		parts[1] = request{kind: setTBF, handle: handleGate, parent: handleClass, tbf: leaf}
 		s.leaf = leaf
-		n++
+	}
+	// Between the two messages the queue must never find both open: whichever
+	// shapes from now on comes first.
+	if bucket {
+		parts[0], parts[1] = parts[1], parts[0]
+	}
+	for _, r := range parts {
+		if r.kind != 0 {
+			s.requests[n] = r
+			n++
+		}
 	}
 	return s.requests[:n]
 }

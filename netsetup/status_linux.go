@@ -2,7 +2,10 @@ package netsetup
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -44,7 +47,11 @@ func Status(run string) (*RunStatus, error) {
 		}
 	}
 	for _, op := range p.Ops {
-		s.Differences = append(s.Differences, differences(op, views)...)
+		d, err := k.differences(op, views)
+		if err != nil {
+			return nil, err
+		}
+		s.Differences = append(s.Differences, d...)
 	}
 	for i, l := range r.Topology.Links {
 		s.Links = append(s.Links, linkStatus(p, i, l, views[Namespace(run, l.Name)]))
@@ -168,60 +175,117 @@ func (c *conn) dumpQdiscs(each func(*QdiscInfo)) error {
 
 // differences says what of a step is not as planned; nothing where its
 // namespace is missing, which is said once.
-func differences(op Op, views map[string]*view) []string {
-	missing := func(present bool) []string {
-		if present {
-			return nil
-		}
-		return []string{"missing: " + strings.ReplaceAll(op.String(), "\n", "; ")}
+func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
+	if o, ok := op.(AddVeth); ok {
+		return append(vethEnd(views, o.A, o.MTU), vethEnd(views, o.B, o.MTU)...), nil
 	}
-	at := func(namespace string) *view { return views[namespace] }
+	present := true
 	switch o := op.(type) {
-	case AddVeth:
-		var out []string
-		for _, e := range []VethEnd{o.A, o.B} {
-			if v := at(e.Namespace); v != nil {
-				out = append(out, v.device(e.Namespace, e.Device, "veth", o.MTU)...)
-				if l := v.links[e.Device]; l != nil && !bytes.Equal(l.Attrs().HardwareAddr, e.MAC) {
-					out = append(out, fmt.Sprintf("%s in %s: address is %v, planned %v", e.Device, e.Namespace, l.Attrs().HardwareAddr, e.MAC))
-				}
-			}
+	case SetSysctls:
+		if views[o.Namespace] != nil {
+			return k.sysctlDifferences(o)
 		}
-		return out
 	case AddIFB:
-		if v := at(o.Namespace); v != nil {
-			return v.device(o.Namespace, o.Device, "ifb", o.MTU)
+		if v := views[o.Namespace]; v != nil {
+			return v.device(o.Namespace, o.Device, "ifb", o.MTU), nil
+		}
+	case OffloadsOff:
+		if v := views[o.Namespace]; v != nil && v.links[o.Device] != nil {
+			return k.offloadDifferences(o, v.links[o.Device])
 		}
 	case SetUp:
-		if v := at(o.Namespace); v != nil && v.links[o.Device] != nil && v.links[o.Device].Attrs().RawFlags&unix.IFF_UP == 0 {
-			return []string{fmt.Sprintf("%s in %s: is down", o.Device, o.Namespace)}
+		if v := views[o.Namespace]; v != nil && v.links[o.Device] != nil && v.links[o.Device].Attrs().RawFlags&unix.IFF_UP == 0 {
+			return []string{fmt.Sprintf("%s in %s: is down", o.Device, o.Namespace)}, nil
 		}
 	case AddAddress:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.addrs[o.Device+" "+o.Prefix.String()])
+		if v := views[o.Namespace]; v != nil {
+			present = v.addrs[o.Device+" "+o.Prefix.String()]
 		}
 	case AddRoute:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.routes[fmt.Sprintf("%s %v %v", o.Device, o.To, o.Via)])
+		if v := views[o.Namespace]; v != nil {
+			present = v.routes[fmt.Sprintf("%s %v %v", o.Device, o.To, o.Via)]
 		}
 	case AddNeighbour:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.neighs[fmt.Sprintf("%s %v %v", o.Device, o.Addr, o.MAC)])
+		if v := views[o.Namespace]; v != nil {
+			present = v.neighs[fmt.Sprintf("%s %v %v", o.Device, o.Addr, o.MAC)]
 		}
 	case AddBottleneck:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.qdiscs[qdiscID{o.Device, handleBottleneck}].Kind == string(o.Link.Shaper))
+		if v := views[o.Namespace]; v != nil {
+			present = v.qdisc(o.Device, handleBottleneck) == string(o.Link.Shaper)
+			if o.Link.Shaper == ShaperHTB {
+				_, class := v.classes[o.Device]
+				present = present && class && v.qdisc(o.Device, handleGate) == "tbf"
+			}
 		}
 	case AddPath:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.qdiscs[qdiscID{o.Device, handleLoss}].Kind == "netem" && v.qdiscs[qdiscID{o.Device, handleDelay}].Kind == "netem")
+		if v := views[o.Namespace]; v != nil {
+			present = v.qdisc(o.Device, handleLoss) == "netem" && v.qdisc(o.Device, handleDelay) == "netem"
 		}
 	case Redirect:
-		if v := at(o.Namespace); v != nil {
-			return missing(v.filters[o.Device])
+		if v := views[o.Namespace]; v != nil {
+			present = v.filters[o.Device]
 		}
 	}
-	return nil
+	if present {
+		return nil, nil
+	}
+	return []string{"missing: " + oneLine(op)}, nil
+}
+
+func vethEnd(views map[string]*view, e VethEnd, mtu int) []string {
+	v := views[e.Namespace]
+	if v == nil {
+		return nil
+	}
+	out := v.device(e.Namespace, e.Device, "veth", mtu)
+	if l := v.links[e.Device]; l != nil && !bytes.Equal(l.Attrs().HardwareAddr, e.MAC) {
+		out = append(out, fmt.Sprintf("%s in %s: address is %v, planned %v", e.Device, e.Namespace, l.Attrs().HardwareAddr, e.MAC))
+	}
+	return out
+}
+
+func (k *kernel) sysctlDifferences(o SetSysctls) (out []string, err error) {
+	err = withNamespace(o.Namespace, func() error {
+		for _, s := range o.Settings {
+			data, err := os.ReadFile("/proc/sys/net/" + s.Key)
+			switch is := strings.TrimSpace(string(data)); {
+			case errors.Is(err, fs.ErrNotExist): // with its device, which is missed elsewhere
+			case err != nil:
+				return err
+			case is != s.Value:
+				out = append(out, fmt.Sprintf("net/%s in %s: is %s, planned %s", s.Key, o.Namespace, is, s.Value))
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (k *kernel) offloadDifferences(o OffloadsOff, l netlink.Link) (out []string, err error) {
+	r, err := k.room(o.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	have, err := r.eth.Features(o.Device)
+	if errors.Is(err, unix.ENODEV) { // it went while we looked
+		return []string{fmt.Sprintf("missing: %s in %s", o.Device, o.Namespace)}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read offloads of %s in %s: %w", o.Device, o.Namespace, err)
+	}
+	for _, f := range offloads {
+		if have[f] {
+			out = append(out, fmt.Sprintf("%s in %s: %s is on, planned off", o.Device, o.Namespace, f))
+		}
+	}
+	if n := l.Attrs().GSOMaxSegs; n != 1 {
+		out = append(out, fmt.Sprintf("%s in %s: gso_max_segs is %d, planned 1", o.Device, o.Namespace, n))
+	}
+	return out, nil
+}
+
+func (v *view) qdisc(device string, handle uint32) string {
+	return v.qdiscs[qdiscID{device, handle}].Kind
 }
 
 func (v *view) device(namespace, name, kind string, mtu int) []string {

@@ -159,8 +159,5 @@ func bucket(bytesName, timeName string, bytes int64, d time.Duration, rate uint6
 	}
 	// The kernel ignores the ticks beside TCA_TBF_BURST. They are sent as tc
 	// does, which computes them from the 32-bit rate, at most 2³²−1.
-	if ticks, err = xmitTicks(bytesName, uint64(rate32(rate)), uint64(burst)); err != nil {
-		ticks = math.MaxUint32
-	}
-	return burst, ticks, nil
+	return burst, uint32(min(xmitTicks(uint64(rate32(rate)), uint64(burst)), math.MaxUint32)), nil
 }

@@ -1,6 +1,7 @@
 package netsetup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -161,22 +162,31 @@ func parseLink(key, value conf.Node) Link {
 // link's MTU in bytes.
 func ParseQueue(s string, mtu int) (trace.Queue, error) {
 	q := trace.Queue{Kind: trace.DropTail}
-	if d, err := time.ParseDuration(s); err == nil {
-		q.LimitTime = d
-		if d < time.Millisecond || d > time.Minute {
-			return q, fmt.Errorf("queue %q: outside 1ms to 1m", s)
+	var err error
+	if q.LimitTime, err = time.ParseDuration(s); err != nil {
+		if q.LimitBytes, err = trace.ParseBytes(s); err != nil {
+			return q, fmt.Errorf("queue %q: write a size such as 300KB or a duration such as 200ms", s)
 		}
-		return q, nil
 	}
-	n, err := trace.ParseBytes(s)
-	if err != nil {
-		return q, fmt.Errorf("queue %q: write a size such as 300KB or a duration such as 200ms", s)
-	}
-	q.LimitBytes = n
-	if n < int64(2*mtu) || n > MaxQueue {
-		return q, fmt.Errorf("queue %q: outside two packets (%d bytes) to %d bytes", s, 2*mtu, MaxQueue)
+	if err := checkQueue(q, mtu); err != nil {
+		return q, fmt.Errorf("queue %q: %w", s, err)
 	}
 	return q, nil
+}
+
+// checkQueue verifies a queue against the MTU of its link.
+func checkQueue(q trace.Queue, mtu int) error {
+	switch {
+	case q.Kind != trace.DropTail:
+		return fmt.Errorf("unknown kind %q: only %q can be built", q.Kind, trace.DropTail)
+	case q.LimitBytes != 0 && q.LimitTime != 0:
+		return errors.New("limits in bytes and in time: set one")
+	case q.LimitTime != 0 && (q.LimitTime < time.Millisecond || q.LimitTime > time.Minute):
+		return errors.New("outside 1ms to 1m")
+	case q.LimitTime == 0 && (q.LimitBytes < int64(2*mtu) || q.LimitBytes > MaxQueue):
+		return fmt.Errorf("outside two packets (%d bytes) to %d bytes", 2*mtu, MaxQueue)
+	}
+	return nil
 }
 
 // LinksOf returns the topology of a timeline's links, with its queues.
@@ -209,15 +219,20 @@ func (t *Topology) Check() error {
 		case l.Name == SenderEnd || l.Name == ReceiverEnd:
 			return fmt.Errorf("topology: link %s: the name is kept for an end: choose another", l.Name)
 		case l.Shaper != ShaperTBF && l.Shaper != ShaperHTB:
-			return fmt.Errorf("topology: link %s: unknown shaper %q", l.Name, l.Shaper)
+			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s or %s", l.Name, l.Shaper, ShaperTBF, ShaperHTB)
 		case l.Path != PathAuto && l.Path != PathNetem && l.Path != PathNone:
-			return fmt.Errorf("topology: link %s: unknown path %q", l.Name, l.Path)
+			return fmt.Errorf("topology: link %s: unknown path %q: set %s, %s or %s", l.Name, l.Path, PathAuto, PathNetem, PathNone)
 		case l.MTU < MinMTU || l.MTU > MaxMTU:
 			return fmt.Errorf("topology: link %s: mtu %d: outside %d to %d bytes", l.Name, l.MTU, MinMTU, MaxMTU)
 		case l.Rate < 0 || l.Rate > trace.MaxRate:
 			return fmt.Errorf("topology: link %s: rate %d bit/s: outside 0 to %v", l.Name, int64(l.Rate), trace.MaxRate)
-		case (l.Queue.LimitBytes > 0) == (l.Queue.LimitTime > 0):
-			return fmt.Errorf("topology: link %s: queue: set a limit in bytes or in time", l.Name)
+		case l.Delay < 0:
+			return fmt.Errorf("topology: link %s: delay %v: negative", l.Name, l.Delay)
+		case l.Delay > 0 && l.Path == PathNone:
+			return fmt.Errorf("topology: link %s: a delay needs a path: set path %s or leave the delay out", l.Name, PathNetem)
+		}
+		if err := checkQueue(l.Queue, l.MTU); err != nil {
+			return fmt.Errorf("topology: link %s: queue: %w", l.Name, err)
 		}
 		seen[l.Name] = true
 	}

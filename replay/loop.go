@@ -161,7 +161,7 @@ func (d *dirTally) add(r *Record) {
 // advance settles the time until an instant at which the counters were read.
 func (d *dirTally) advance(at time.Duration, c netsetup.Counters) {
 	var service trace.Service
-	service.Add(d.State.Rate, at-d.since)
+	service.Add(d.State.Capacity(), at-d.since)
 	d.tape.AddService(service)
 	if d.now.BacklogBytes > 0 && c.BacklogBytes > 0 {
 		d.busyTime += at - d.since

@@ -341,7 +341,7 @@ func TestTallyAgainstBruteForce(t *testing.T) {
 		var records []Record
 		at, c := time.Duration(0), netsetup.Counters{Bytes: 1e6, Packets: 900, Drops: 5}
 		for range 1 + r.IntN(40) {
-			rec := Record{Entry: Entry{At: at, State: trace.State{Rate: trace.BitRate(r.Int64N(1e9))}}}
+			rec := Record{Entry: Entry{At: at, State: trace.State{Rate: trace.BitRate(r.Int64N(1e9)), Carrier: r.IntN(5) > 0}}}
 			rec.Counters, rec.Closed = c, r.IntN(4) == 0
 			records = append(records, rec)
 			d.add(&rec)
@@ -363,9 +363,13 @@ func TestTallyAgainstBruteForce(t *testing.T) {
 			if i+1 < len(records) {
 				next = records[i+1]
 			}
-			tape.Add(rec.State.Rate, next.At-rec.At)
+			rate := rec.State.Rate
+			if !rec.State.Carrier {
+				rate = 0 // nothing leaves an interface that is down
+			}
+			tape.Add(rate, next.At-rec.At)
 			if rec.BacklogBytes > 0 && next.BacklogBytes > 0 {
-				busyTape.Add(rec.State.Rate, next.At-rec.At)
+				busyTape.Add(rate, next.At-rec.At)
 				busy += next.At - rec.At
 				busyBytes += next.Bytes - rec.Bytes
 			}

@@ -61,10 +61,18 @@ func (s State) MeanLoss() float64 {
 	return float64(s.Loss)
 }
 
+// Capacity is the rate at which packets can leave: none without carrier.
+func (s State) Capacity() BitRate {
+	if !s.Carrier {
+		return 0
+	}
+	return s.Rate
+}
+
 // Outage reports whether no packet passes: stalled, without carrier, or losing
 // every packet.
 func (s State) Outage() bool {
-	return s.Rate == 0 || !s.Carrier || s.MeanLoss() >= 1
+	return s.Capacity() == 0 || s.MeanLoss() >= 1
 }
 
 // NeedsPath reports whether the state holds anything that only a path qdisc

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -140,22 +142,27 @@ func plan(c *ucli.Context, stdout io.Writer) error {
 	// for a kernel that has everything.
 	f, _, err := netsetup.Probe()
 	if err != nil {
-		f = netsetup.Features{Netem: true, IPv6: true}
+		f = netsetup.Features{IPv6: true, HTB: true, Netem: true}
 	}
 	p, err := netsetup.NewPlan(c.String("name"), t, f)
 	if err != nil {
 		return err
 	}
+	return printPlan(stdout, p)
+}
+
+func printPlan(stdout io.Writer, p *netsetup.Plan) error {
+	w := bufio.NewWriter(stdout)
 	for _, op := range p.Ops {
-		fmt.Fprintln(stdout, op)
+		fmt.Fprintln(w, op)
 	}
-	fmt.Fprintf(stdout, "# linkup down %s:\n", p.Run)
-	for i := len(p.Ops) - 1; i >= 0; i-- {
-		if undo := p.Ops[i].Undo(); undo != "" {
-			fmt.Fprintln(stdout, "# "+undo)
+	fmt.Fprintf(w, "# linkup down %s:\n", p.Run)
+	for _, op := range slices.Backward(p.Ops) {
+		if undo := op.Undo(); undo != "" {
+			fmt.Fprintln(w, "# "+undo)
 		}
 	}
-	return nil
+	return w.Flush()
 }
 
 func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {

@@ -82,7 +82,7 @@ func TestArguments(t *testing.T) {
 // tapeOf is a tape of 1 s with one uplink.
 func tapeOf(steps ...trace.Step) *trace.Timeline {
 	tl := &trace.Timeline{Meta: trace.Meta{Duration: time.Second, Links: []trace.Link{{Name: "a", Up: true, Down: true}}}}
-	tl.Steps = []trace.Step{{Link: "a", Dir: trace.Down, State: trace.State{Rate: 7 * trace.Gbit}}}
+	tl.Steps = []trace.Step{{Link: "a", Dir: trace.Down, State: trace.State{Carrier: true, Rate: 7 * trace.Gbit}}}
 	for _, s := range steps {
 		s.Link, s.Dir = "a", trace.Up
 		tl.Steps = append(tl.Steps, s)
@@ -94,9 +94,9 @@ func tapeOf(steps ...trace.Step) *trace.Timeline {
 func TestAllowed(t *testing.T) {
 	const rate = 8 * trace.Mbit // 1000 bytes in a millisecond
 	state := func(at time.Duration, s trace.State) trace.Step { return trace.Step{At: at, State: s} }
-	constant := tapeOf(state(0, trace.State{Rate: rate}))
-	delayed := tapeOf(state(0, trace.State{Rate: rate, Delay: 30 * ms, Loss: 0.25}))
-	stall := tapeOf(state(0, trace.State{Rate: rate}), state(100*ms+500*time.Microsecond, trace.State{}), state(200*ms, trace.State{Rate: 2 * rate}))
+	constant := tapeOf(state(0, trace.State{Carrier: true, Rate: rate}))
+	delayed := tapeOf(state(0, trace.State{Carrier: true, Rate: rate, Delay: 30 * ms, Loss: 0.25}))
+	stall := tapeOf(state(0, trace.State{Carrier: true, Rate: rate}), state(100*ms+500*time.Microsecond, trace.State{}), state(200*ms, trace.State{Carrier: true, Rate: 2 * rate}))
 	for _, c := range []struct {
 		name           string
 		tape           *trace.Timeline
@@ -134,7 +134,7 @@ func TestAllowed(t *testing.T) {
 }
 
 func TestBusiest(t *testing.T) {
-	tape := tapeOf(trace.Step{State: trace.State{Rate: 3}}, trace.Step{At: 500 * ms, State: trace.State{Rate: 9}})
+	tape := tapeOf(trace.Step{State: trace.State{Carrier: true, Rate: 3}}, trace.Step{At: 500 * ms, State: trace.State{Rate: 9}})
 	for _, c := range []struct {
 		from, duration time.Duration
 		link           string

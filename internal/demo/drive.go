@@ -200,7 +200,7 @@ func (d *demo) allowed(tape *trace.Timeline, link string, ratesOnly bool) []floa
 		if ratesOnly {
 			delay, loss = 0, 0
 		}
-		rate := float64(s.Rate) / 8 * (1 - loss) / 1e9 // bytes per ns
+		rate := float64(s.Capacity()) / 8 * (1 - loss) / 1e9 // bytes per ns
 		for at := max(s.From, d.from); at < min(s.To, d.from+d.duration); {
 			end := min(at.Truncate(time.Millisecond)+time.Millisecond, s.To, d.from+d.duration)
 			if ms := int((at - d.from + delay).Milliseconds()); ms < len(out) {

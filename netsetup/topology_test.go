@@ -1,0 +1,224 @@
+package netsetup
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"linktape/trace"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// checkGolden compares text with a golden file, which -update rewrites.
+func checkGolden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got)\n%s", file, d)
+	}
+}
+
+// Malformed topologies say where and what is wrong, and what to write.
+func TestParseTopologyBad(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			topology, err := ParseTopology(name+".yaml", data)
+			if err == nil {
+				t.Fatalf("accepted: %+v", topology)
+			}
+			checkGolden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+		})
+	}
+}
+
+func TestReadTopology(t *testing.T) {
+	vzw := DefaultLink("vzw")
+	vzw.Shaper, vzw.MTU, vzw.Path = ShaperHTB, 1400, PathNetem
+	vzw.Rate, vzw.Delay = 20*trace.Mbit, 35*time.Millisecond
+	vzw.Queue = trace.Queue{Kind: trace.DropTail, LimitTime: 200 * time.Millisecond}
+	want := &Topology{Links: []Link{DefaultLink("att"), vzw}}
+	got, err := ReadTopology("testdata/good/two.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if err := got.Check(); err != nil {
+		t.Error(err)
+	}
+	if _, err := ReadTopology("testdata/good/none.yaml"); !os.IsNotExist(err) {
+		t.Errorf("missing file: %v", err)
+	}
+	var most strings.Builder
+	most.WriteString("links: {")
+	for i := range MaxLinks {
+		fmt.Fprintf(&most, "l%d: {rate: 0}, ", i)
+	}
+	got, err = ParseTopology("most", []byte(most.String()+"}"))
+	if err != nil || len(got.Links) != MaxLinks || got.Links[255].Name != "l255" || got.Links[0].Rate != 0 {
+		t.Errorf("most links: %v", err)
+	}
+}
+
+func TestParseQueue(t *testing.T) {
+	size := func(n int64) trace.Queue { return trace.Queue{Kind: trace.DropTail, LimitBytes: n} }
+	wait := func(d time.Duration) trace.Queue { return trace.Queue{Kind: trace.DropTail, LimitTime: d} }
+	for _, c := range []struct {
+		text string
+		mtu  int
+		want trace.Queue
+		err  string
+	}{
+		{"300KB", 1500, size(300000), ""},
+		{"64KiB", 1500, size(65536), ""},
+		{"3000B", 1500, size(3000), ""},
+		{"1GiB", 1500, size(1 << 30), ""},
+		{"200ms", 1500, wait(200 * time.Millisecond), ""},
+		{"1ms", 1500, wait(time.Millisecond), ""},
+		{"1m", 1500, wait(time.Minute), ""},
+		{"2999B", 1500, trace.Queue{}, `queue "2999B": outside two packets (3000 bytes) to 1073741824 bytes`},
+		{"3000B", 9000, trace.Queue{}, `queue "3000B": outside two packets (18000 bytes) to 1073741824 bytes`},
+		{"1.1GiB", 1500, trace.Queue{}, `queue "1.1GiB": outside two packets (3000 bytes) to 1073741824 bytes`},
+		{"0", 1500, trace.Queue{}, `queue "0": outside two packets (3000 bytes) to 1073741824 bytes`},
+		{"0s", 1500, trace.Queue{}, `queue "0s": outside two packets (3000 bytes) to 1073741824 bytes`},
+		{"999us", 1500, trace.Queue{}, `queue "999us": outside 1ms to 1m`},
+		{"-1s", 1500, trace.Queue{}, `queue "-1s": outside 1ms to 1m`},
+		{"61s", 1500, trace.Queue{}, `queue "61s": outside 1ms to 1m`},
+		{"deep", 1500, trace.Queue{}, `queue "deep": write a size such as 300KB or a duration such as 200ms`},
+		{"", 1500, trace.Queue{}, `queue "": write a size such as 300KB or a duration such as 200ms`},
+		{"200", 1500, trace.Queue{}, `queue "200": write a size such as 300KB or a duration such as 200ms`},
+	} {
+		t.Run(fmt.Sprintf("%s at %d", c.text, c.mtu), func(t *testing.T) {
+			got, err := ParseQueue(c.text, c.mtu)
+			if c.err != "" {
+				wantError(t, err, c.err)
+				return
+			}
+			if err != nil || got != c.want {
+				t.Errorf("got %+v, %v\nwant %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+// Check catches in topologies made in code what the parser catches in files.
+func TestTopologyCheck(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(l *Link)
+		want string
+	}{
+		{"default", func(l *Link) {}, ""},
+		{"stalled", func(l *Link) { l.Rate = 0 }, ""},
+		{"delay", func(l *Link) { l.Delay = time.Second }, ""},
+		{"name", func(l *Link) { l.Name = "A" }, `topology: link: `},
+		{"no name", func(l *Link) { l.Name = "" }, `topology: link: `},
+		{"end", func(l *Link) { l.Name = SenderEnd }, "topology: link snd: the name is kept for an end: choose another"},
+		{"shaper", func(l *Link) { l.Shaper = "" }, `topology: link att: unknown shaper ""`},
+		{"path", func(l *Link) { l.Path = "slow" }, `topology: link att: unknown path "slow"`},
+		{"mtu", func(l *Link) { l.MTU = 1000 }, "topology: link att: mtu 1000: outside 1280 to 9000 bytes"},
+		{"rate", func(l *Link) { l.Rate = -1 }, "topology: link att: rate -1 bit/s: outside 0 to"},
+		{"high rate", func(l *Link) { l.Rate = trace.MaxRate + 1 }, "topology: link att: rate"},
+		{"negative delay", func(l *Link) { l.Delay = -1 }, "topology: link att: delay -1ns: negative"},
+		{"delay without path", func(l *Link) { l.Delay, l.Path = 1, PathNone }, "topology: link att: a delay needs a path: set path netem or leave the delay out"},
+		{"no queue", func(l *Link) { l.Queue = trace.Queue{} }, `topology: link att: queue: unknown kind ""`},
+		{"no limit", func(l *Link) { l.Queue.LimitBytes = 0 }, "topology: link att: queue: outside two packets"},
+		{"both limits", func(l *Link) { l.Queue.LimitTime = time.Second }, "topology: link att: queue: limits in bytes and in time: set one"},
+		{"short queue", func(l *Link) { l.Queue.LimitBytes = 100 }, "topology: link att: queue: outside two packets (3000 bytes)"},
+		{"long queue", func(l *Link) { l.Queue = trace.Queue{Kind: trace.DropTail, LimitTime: time.Hour} }, "topology: link att: queue: outside 1ms to 1m"},
+		{"AQM", func(l *Link) { l.Queue.Kind = "codel" }, `topology: link att: queue: unknown kind "codel": only "droptail" can be built`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := DefaultLink("att")
+			c.edit(&l)
+			err := (&Topology{Links: []Link{l}}).Check()
+			if c.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+	att := DefaultLink("att")
+	wantError(t, (&Topology{Links: []Link{att, att}}).Check(), "topology: link att: named twice")
+	wantError(t, new(Topology).Check(), "topology: 0 links: need 1 to 256")
+	wantError(t, (&Topology{Links: make([]Link, 257)}).Check(), "topology: 257 links: need 1 to 256")
+}
+
+func TestLinksOf(t *testing.T) {
+	q := trace.Queue{Kind: trace.DropTail, LimitTime: time.Second}
+	got := LinksOf(trace.Meta{Links: []trace.Link{{Name: "a"}, {Name: "b", Queue: &q}, {Name: "c", Queue: &trace.Queue{}}}})
+	b := DefaultLink("b")
+	b.Queue = q
+	want := &Topology{Links: []Link{DefaultLink("a"), b, DefaultLink("c")}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if err := got.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the parser accepts passes Check, and nothing makes it panic.
+func FuzzParseTopology(f *testing.F) {
+	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/good/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		topology, err := ParseTopology("f.yaml", data)
+		if err != nil {
+			return
+		}
+		if err := topology.Check(); err != nil {
+			t.Errorf("parsed, but %v", err)
+		}
+		p, err := NewPlan("r", topology, Features{IPv6: true, HTB: true, Netem: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, op := range p.Ops {
+			if op.String() == "" {
+				t.Errorf("%T says nothing", op)
+			}
+		}
+	})
+}
