@@ -80,8 +80,6 @@ type linkModel struct {
 	size      float64 // of each packet
 	queue     int     // packets; −1: endless
 	delivered float64
-	held      float64 // delivered when the bucket was closed
-	last      grant
 	begun     bool
 	lastBytes float64
 	lastAt    time.Duration
