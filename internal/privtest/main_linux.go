@@ -22,7 +22,10 @@ func Main(m *testing.M) {
 	if !slices.Contains(strings.Split(os.Getenv(Variable), ","), "root") || os.Geteuid() != 0 || os.Getenv(insideVariable) != "" {
 		os.Exit(m.Run())
 	}
-	const script = `mount -t tmpfs -o mode=755 tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$0" "$@"`
+	// The machine's named namespaces would show in /proc/mounts below the new
+	// /run, and come and go there.
+	const script = `umount -R -l /run/netns 2>/dev/null
+mount -t tmpfs -o mode=755 tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$0" "$@"`
 	self, err := os.Executable()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "find the test binary: %v\n", err)
