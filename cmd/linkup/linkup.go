@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -218,12 +217,6 @@ func queue(q trace.Queue) string {
 	return fmt.Sprintf("%d B", q.LimitBytes)
 }
 
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
 func status(c *ucli.Context, stdout io.Writer) error {
 	name, err := runArg(c)
 	if err != nil {
@@ -234,7 +227,7 @@ func status(c *ucli.Context, stdout io.Writer) error {
 		return err
 	}
 	if c.Bool("json") {
-		err = printJSON(stdout, s)
+		err = cli.PrintJSON(stdout, s)
 	} else {
 		err = printStatus(stdout, s)
 	}
@@ -291,7 +284,7 @@ func list(c *ucli.Context, stdout io.Writer) error {
 		return err
 	}
 	if c.Bool("json") {
-		return printJSON(stdout, append([]string{}, runs...))
+		return cli.PrintJSON(stdout, append([]string{}, runs...))
 	}
 	for _, r := range runs {
 		fmt.Fprintln(stdout, r)
@@ -324,7 +317,7 @@ func check(c *ucli.Context, stdout io.Writer) error {
 		return missing
 	}
 	if c.Bool("json") {
-		return errors.Join(printJSON(stdout, found), missing)
+		return errors.Join(cli.PrintJSON(stdout, found), missing)
 	}
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	for _, f := range found {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +112,7 @@ func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err e
 		err = errors.Join(err, writeJSON(filepath.Join(out, summaryFile), sum))
 	}
 	if c.Bool("json") {
-		err = errors.Join(err, printJSON(stdout, sum))
+		err = errors.Join(err, cli.PrintJSON(stdout, sum))
 	} else {
 		err = errors.Join(err, printSummary(stdout, sum))
 	}
@@ -144,13 +143,7 @@ func writeJSON(file string, v any) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(printJSON(f, v), f.Close())
-}
-
-func printJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	return errors.Join(cli.PrintJSON(f, v), f.Close())
 }
 
 func printSummary(stdout io.Writer, s *replay.Summary) error {

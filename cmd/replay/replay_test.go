@@ -166,7 +166,7 @@ func TestSummary(t *testing.T) {
 			s := fixed()
 			c.change(s)
 			var text, data bytes.Buffer
-			if err := errors.Join(printSummary(&text, s), printJSON(&data, s)); err != nil {
+			if err := errors.Join(printSummary(&text, s), cli.PrintJSON(&data, s)); err != nil {
 				t.Fatal(err)
 			}
 			for _, line := range strings.Split(text.String(), "\n") {
@@ -188,7 +188,7 @@ func TestSummaryToBrokenOutput(t *testing.T) {
 	if err := printSummary(broken{}, fixed()); err == nil {
 		t.Error("the table was lost without an error")
 	}
-	if err := printJSON(broken{}, fixed()); err == nil {
+	if err := cli.PrintJSON(broken{}, fixed()); err == nil {
 		t.Error("the JSON was lost without an error")
 	}
 }

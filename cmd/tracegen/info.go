@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -108,10 +107,7 @@ func doInfo(c *ucli.Context) error {
 	progress.Done()
 	in.Directions = stats.Finish()
 	if c.Bool("json") {
-		enc := json.NewEncoder(c.App.Writer)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(in)
+		return cli.PrintJSON(c.App.Writer, in)
 	}
 	return in.print(c.App.Writer)
 }

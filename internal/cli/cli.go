@@ -8,6 +8,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,14 @@ func Usagef(format string, args ...any) error {
 // caller stated; exit status 3.
 func Boundsf(format string, args ...any) error {
 	return &Error{ExitBounds, fmt.Errorf(format, args...)}
+}
+
+// PrintJSON writes a value as indented JSON, for --json.
+func PrintJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 // Status returns the exit status that err asks for: 0 for nil.
