@@ -32,8 +32,6 @@ const (
 )
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	kernel := &ucli.StringFlag{Name: "kernel", EnvVars: []string{"LINKTAPE_LAB_KERNEL"},
-		Usage: "run a User-Mode-Linux kernel from `FILE` instead of the one that kernel build has built"}
 	app := cli.App(&ucli.App{
 		Name:  "lab",
 		Usage: "run commands in virtual time: real packets and qdiscs, no noise, the same result every time",
@@ -43,7 +41,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Commands: []*ucli.Command{{
 			Name: "run", ArgsUsage: "-- COMMAND [ARGUMENT…]",
 			Usage: "run a command as root of a fresh lab; its exit status is the command's",
-			Flags: append(runFlags(), kernel,
+			Flags: append(runFlags(),
 				&ucli.DurationFlag{Name: "timeout", Usage: "end the lab after this time on the host, with exit status 124"},
 				&ucli.BoolFlag{Name: "console", Usage: "print the kernel's messages at the end"},
 				&ucli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "say how much time passed in the lab and on the host"},
@@ -54,9 +52,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage:           "run packages' tests in labs, with everything promised that tests can require",
 			SkipFlagParsing: true,
 			Action:          func(c *ucli.Context) error { return test(ctx, c.Args().Slice(), stdin, stdout, stderr) },
-		}, {
-			Name: "kernel", Usage: "the kernel that labs run",
-			Subcommands: []*ucli.Command{{
+		}, matrixCommand(ctx, stdout, stderr), promisesCommand(stdout), {
+			Name: "kernel", Usage: "the kernels that labs run",
+			Subcommands: []*ucli.Command{fetchCommand(ctx, stdout), {
 				Name:  "build",
 				Usage: "build it from Debian's kernel source; does nothing where it is built already",
 				Flags: []ucli.Flag{
@@ -78,6 +76,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // runFlags are the flags of a lab that run and test share.
 func runFlags() []ucli.Flag {
 	return []ucli.Flag{
+		kernelFlag(),
+		copyFlag(),
 		&ucli.StringFlag{Name: "time", Value: string(lab.Virtual), Usage: "how time passes: virtual or real"},
 		&ucli.StringFlag{Name: "mem", Value: "512MiB", Usage: "memory of the lab, as a `SIZE`"},
 		&ucli.StringFlag{Name: "start", Usage: "wall clock at boot in virtual time, as an RFC 3339 `INSTANT`", DefaultText: lab.DefaultStart().Format(time.RFC3339)},
@@ -167,10 +167,8 @@ func runIn(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr
 		// go test reads what its binary leaves there: coverage, profiles.
 		o.Writable = append(o.Writable, filepath.Dir(file))
 	}
-	if o.Kernel = c.String("kernel"); o.Kernel == "" {
-		if o.Kernel, err = lab.KernelPath(); err != nil {
-			return &cli.Error{Status: exitLab, Err: err}
-		}
+	if err := chooseKernel(c, &o); err != nil {
+		return err
 	}
 	o.Env, o.Stdin, o.Stdout, o.Stderr = os.Environ(), stdin, stdout, stderr
 	if c.Bool("console") {

@@ -50,7 +50,11 @@ func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		argv = append(argv, "-count=1") // a lab's result is not the host's to remember
 	}
 	cmd := exec.CommandContext(ctx, "go", append(argv, rest...)...)
-	cmd.Env = append(os.Environ(), privtest.Variable+"="+promises)
+	promised, err := promisesOf(ctx, own)
+	if err != nil {
+		return err
+	}
+	cmd.Env = append(os.Environ(), privtest.Variable+"="+promised)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second

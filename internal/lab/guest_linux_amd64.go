@@ -27,9 +27,9 @@ const poll = 10 * time.Millisecond
 
 // guest is the first process of a lab. It does not return: its end is the
 // lab's.
-func guest() {
+func guest(run func(*guestRun) error) {
 	g := new(guestRun)
-	if err := g.run(); err != nil {
+	if err := run(g); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err) // the console
 		g.outcome.Err = err.Error()
 	}
@@ -47,8 +47,9 @@ type guestRun struct {
 	result  *os.File // in the run directory, as the next two
 	out     *os.File
 	err     *os.File
-	dir     string // of the run, where the guest sees it; chunks are read through dirFD
-	chunks  int    // file descriptor of the run directory
+	dir     string   // of the run, where the guest sees it; chunks are read through dirFD
+	frames  *os.File // port of standard input in an emulated computer
+	chunks  int      // file descriptor of the run directory
 }
 
 func (g *guestRun) run() error {
@@ -61,6 +62,9 @@ func (g *guestRun) run() error {
 		return err
 	}
 	if err := json.Unmarshal(data, &g.job); err != nil {
+		return err
+	}
+	if err := loadModules(g.job.Modules); err != nil {
 		return err
 	}
 	if err := g.mountRoot(dir); err != nil {
@@ -337,6 +341,13 @@ func (g *guestRun) openStdin() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
+	}
+	if g.frames != nil {
+		go func() {
+			defer w.Close()
+			readFrames(g.frames, w) // an error: the command has closed its end
+		}()
+		return r, nil
 	}
 	go func() {
 		defer w.Close()

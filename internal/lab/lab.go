@@ -30,14 +30,21 @@ func DefaultStart() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UT
 
 // Options describe one run.
 type Options struct {
-	Kernel string   // file of the User-Mode-Linux kernel
-	Argv   []string // the command: an absolute path, and its arguments
-	Env    []string // its environment, "NAME=VALUE"
-	Dir    string   // its working directory, absolute
+	Kernel  string   // file of the kernel; Kernel.Use sets it and the next two
+	Machine Machine  // what runs it; empty: UML
+	Modules []string // files that it loads first, in order
+	Argv    []string // the command: an absolute path, and its arguments
+	Env     []string // its environment, "NAME=VALUE"
+	Dir     string   // its working directory, absolute
 
 	// Writable are the directories of the host, absolute, below which the
 	// command writes to the host.
 	Writable []string
+
+	// Copy are the files and directories of the host, absolute, that an emulated
+	// computer gets besides the command, its libraries and common tools. It sees
+	// nothing else of the host, and nothing that it writes comes back.
+	Copy []string
 
 	Time   Time      // empty: virtual
 	Start  time.Time // wall clock at boot in virtual time; zero: DefaultStart
@@ -90,6 +97,7 @@ type job struct {
 	Dir      string   `json:"dir"`
 	Writable []string `json:"writable"`
 	Files    uint64   `json:"files"` // limit of open files
+	Modules  []string `json:"modules,omitempty"`
 	Stdin    input    `json:"stdin"`
 	OneOut   bool     `json:"one_out"`        // standard error goes where standard output goes
 	Seed     *uint64  `json:"seed,omitempty"` // nil: the host's randomness

@@ -72,6 +72,8 @@ func (o *Options) complete() error {
 	}
 	const least = 64 << 20
 	switch {
+	case o.Time == Virtual && o.Machine == QEMU:
+		return errors.New("run a lab: an emulated computer has no virtual time")
 	case len(o.Argv) == 0 || !filepath.IsAbs(o.Argv[0]):
 		return fmt.Errorf("run a lab: the command %q is no absolute path", o.Argv)
 	case o.Time != Virtual && o.Time != Real:
@@ -119,9 +121,10 @@ func sweep() {
 }
 
 type hostRun struct {
-	o    Options
-	dir  string
-	lock *os.File
+	o     Options
+	dir   string
+	lock  *os.File
+	stdin input
 }
 
 func (r *hostRun) run(ctx context.Context) (*Result, error) {
@@ -131,6 +134,10 @@ func (r *hostRun) run(ctx context.Context) (*Result, error) {
 	stdin, feed, err := r.input()
 	if err != nil {
 		return nil, err
+	}
+	r.stdin = stdin
+	if r.o.Machine == QEMU {
+		feed = nil // bootEmulated does
 	}
 	if err := r.writeJob(stdin, oneOut); err != nil {
 		return nil, err
@@ -147,7 +154,7 @@ func (r *hostRun) run(ctx context.Context) (*Result, error) {
 		defer f.Close()
 		tails = append(tails, &tail{file: f, w: t.w})
 	}
-	k, err := r.boot()
+	k, err := r.start(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +184,7 @@ func (r *hostRun) run(ctx context.Context) (*Result, error) {
 		}
 	}
 	console, _ := os.ReadFile(filepath.Join(r.dir, consoleFile))
+	console = append(console, r.emulatorSaid()...)
 	if r.o.Console != nil {
 		r.o.Console.Write(console)
 	}
@@ -191,7 +199,7 @@ func (r *hostRun) writeJob(stdin input, oneOut bool) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return err
 	}
-	j := job{Argv: r.o.Argv, Env: r.o.Env, Dir: r.o.Dir, Writable: r.o.Writable, Files: files.Max, Stdin: stdin, OneOut: oneOut}
+	j := job{Argv: r.o.Argv, Env: r.o.Env, Dir: r.o.Dir, Writable: r.o.Writable, Files: files.Max, Modules: r.o.Modules, Stdin: stdin, OneOut: oneOut}
 	if r.o.Time == Virtual {
 		j.Seed = &r.o.Seed
 	}
@@ -259,6 +267,20 @@ func (r *hostRun) boot() (*kernelProcess, error) {
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{r.lock, program} // 3 and 4: dirFD and programFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return startKernel(cmd, release)
+}
+
+// start starts the kernel on its machine.
+func (r *hostRun) start(ctx context.Context) (*kernelProcess, error) {
+	if r.o.Machine == QEMU {
+		return r.bootEmulated(ctx)
+	}
+	return r.boot()
+}
+
+// startKernel starts the process of a kernel; release is called when it has
+// ended.
+func startKernel(cmd *exec.Cmd, release func()) (*kernelProcess, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("take in orphans: %w", err)
 	}

@@ -31,7 +31,9 @@ const (
 func Stages() {
 	switch {
 	case os.Getpid() == 1 && slices.Contains(os.Args, guestWord):
-		guest()
+		guest((*guestRun).run)
+	case os.Getpid() == 1 && slices.Contains(os.Args, packedWord):
+		guest((*guestRun).runPacked)
 	case len(os.Args) > 2 && os.Args[1] == stageWord:
 		err := launch(os.Args[2])
 		fmt.Fprintln(os.Stderr, "start the lab's kernel:", err)
