@@ -14,6 +14,9 @@ var ErrNotSupported = errors.New("not supported by this kernel")
 type Features struct {
 	IPv6  bool `json:"ipv6"`
 	Netem bool `json:"netem"` // delay, jitter, loss and what else a path does
+
+	// NetemSeed: the same seed loses the same packets (Linux 6.6).
+	NetemSeed bool `json:"netem_seed"`
 }
 
 // Feature is one thing that a run needs of the kernel.
@@ -27,6 +30,7 @@ type Feature struct {
 // missing returns the error that names every missing feature that all links
 // need; nil when none is missing.
 func missing(found []Feature) error {
+	found = required(found)
 	var names []string
 	for _, f := range found {
 		if f.Err != "" && f.Name != "netem" && f.Name != "ipv6" {

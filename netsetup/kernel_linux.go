@@ -334,6 +334,8 @@ func Probe() (Features, []Feature, error) {
 			f.Netem = x.Err == ""
 		case "ipv6":
 			f.IPv6 = x.Err == ""
+		case featureSeed:
+			f.NetemSeed = x.Err == ""
 		}
 	}
 	return f, found, missing(found)
@@ -343,6 +345,7 @@ func Probe() (Features, []Feature, error) {
 func tryAll(links *netlink.Handle, c *conn) []Feature {
 	k := &kernel{rooms: map[string]*room{"": {links: links, conn: c, file: netns.None(), index: make(map[string]int)}}}
 	l := DefaultLink("probe")
+	seed, seedKept := k.seedTests(receiverSide)
 	tests := []struct {
 		Feature
 		try func() error
@@ -372,6 +375,8 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
 			return err
 		}},
+		{Feature{Name: featureSeed, What: "the same losses in every run", Need: "Linux 6.6"}, seed},
+		{Feature{Name: featureSeedKept, What: "losses that go on over changes", Need: "Linux 6.12.91"}, seedKept},
 	}
 	var found []Feature
 	for _, t := range tests {

@@ -166,9 +166,13 @@ func probe() (*probed, error) {
 	return &probed{Release: unix.ByteSliceToString(u.Release[:]), CPUs: cpus.Count(), Features: found}, nil
 }
 
-// promises are what tests can require of the kernel; see package privtest.
-func (p *probed) promises() string {
+// promises are what tests can require in a lab with this kernel; see package
+// privtest. Only a kernel with virtual time is the lab that they mean.
+func (p *probed) promises(kernel string) string {
 	have := []string{"root"}
+	if k, err := findKernel(kernel); err == nil && k.Virtual() {
+		have = append(have, "lab")
+	}
 	for _, f := range p.Features {
 		if f.Err == "" {
 			have = append(have, f.Name)
@@ -207,16 +211,12 @@ func ask(ctx context.Context, flags []string) (*probed, error) {
 }
 
 // promisesOf is what the kernel that the flags name has for tests to require.
-// The built one is known; any other is asked.
 func promisesOf(ctx context.Context, flags []string) (string, error) {
-	if kernelOf(flags) == lab.KernelBuilt {
-		return promises, nil
-	}
 	p, err := ask(ctx, flags)
 	if err != nil {
 		return "", err
 	}
-	return p.promises(), nil
+	return p.promises(kernelOf(flags)), nil
 }
 
 // kernelOf is the kernel that flags name, as splitFlags returns them.

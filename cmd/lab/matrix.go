@@ -232,7 +232,7 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 			fmt.Fprintf(stdout, "%s: %s\n", r.Kernel, r.Err)
 			continue
 		}
-		fmt.Fprintf(stdout, "%s: promised to tests: %s\n", r.Kernel, r.promised())
+		fmt.Fprintf(stdout, "%s: promised to tests: %s\n", r.Kernel, r.Probed.promises(r.Kernel))
 		for _, f := range r.Probed.Features {
 			if f.Err != "" {
 				fmt.Fprintf(stdout, "%s: %s, for %s: %s; needs %s\n", r.Kernel, f.Name, f.What, f.Err, f.Need)
@@ -250,13 +250,6 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 		}
 	}
 	return nil
-}
-
-func (r *kernelReport) promised() string {
-	if r.Kernel == lab.KernelBuilt {
-		return promises
-	}
-	return r.Probed.promises()
 }
 
 // verdict is the error of a matrix that is not as it should be. A package

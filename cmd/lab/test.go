@@ -18,9 +18,6 @@ import (
 	"linktape/internal/privtest"
 )
 
-// Promises is what a lab has for tests to require; see [privtest].
-const promises = "root,ifb,tbf,htb,netem,lab"
-
 // test runs go test with lab run as its -exec program: go test builds the
 // binaries, runs each from its package's directory and reports.
 func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
