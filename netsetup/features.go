@@ -17,6 +17,9 @@ type Features struct {
 
 	// NetemSeed: the same seed loses the same packets (Linux 6.6).
 	NetemSeed bool `json:"netem_seed"`
+
+	// NetemDuplicate: a path can duplicate packets.
+	NetemDuplicate bool `json:"netem_duplicate"`
 }
 
 // Feature is one thing that a run needs of the kernel.

@@ -336,6 +336,8 @@ func Probe() (Features, []Feature, error) {
 			f.IPv6 = x.Err == ""
 		case featureSeed:
 			f.NetemSeed = x.Err == ""
+		case featureDuplicate:
+			f.NetemDuplicate = x.Err == ""
 		}
 	}
 	return f, found, missing(found)
@@ -377,6 +379,7 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 		}},
 		{Feature{Name: featureSeed, What: "the same losses in every run", Need: "Linux 6.6"}, seed},
 		{Feature{Name: featureSeedKept, What: "losses that go on over changes", Need: "Linux 6.12.91"}, seedKept},
+		{Feature{Name: featureDuplicate, What: "duplicated packets", Need: "a kernel that lets a netem duplicate above another"}, func() error { return k.tryDuplicate(receiverSide) }},
 	}
 	var found []Feature
 	for _, t := range tests {

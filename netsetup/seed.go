@@ -2,17 +2,20 @@ package netsetup
 
 import "slices"
 
-// Names of the features that say what a kernel makes of netem's seed. Links
-// work without them.
+// Names of the features that say what a kernel's netem can do besides the
+// least. Links work without them.
 const (
 	featureSeed     = "netem-seed"
 	featureSeedKept = "netem-seed-kept"
+
+	// featureDuplicate: duplication in a netem that has another one below.
+	featureDuplicate = "netem-duplicate"
 )
 
 // required drops the features without which links work, only worse.
 func required(found []Feature) []Feature {
 	return slices.DeleteFunc(slices.Clone(found), func(f Feature) bool {
-		return f.Name == featureSeed || f.Name == featureSeedKept
+		return f.Name == featureSeed || f.Name == featureSeedKept || f.Name == featureDuplicate
 	})
 }
 
@@ -20,8 +23,15 @@ func required(found []Feature) []Feature {
 // be built.
 func (f Features) Warnings(t *Topology) []string {
 	paths := slices.ContainsFunc(t.Links, func(l Link) bool { return l.Path != PathNone })
-	if paths && f.Netem && !f.NetemSeed {
-		return []string{"this kernel's netem ignores its seed: which packets are lost or delayed by jitter differs from run to run"}
+	if !paths || !f.Netem {
+		return nil
 	}
-	return nil
+	var out []string
+	if !f.NetemSeed {
+		out = append(out, "this kernel's netem ignores its seed: which packets are lost or delayed by jitter differs from run to run")
+	}
+	if !f.NetemDuplicate {
+		out = append(out, "this kernel's netem does not duplicate in a path: a tape with duplicates stops where the first one is")
+	}
+	return out
 }

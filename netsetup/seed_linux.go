@@ -39,6 +39,15 @@ func (k *kernel) seedTests(device string) (seed, kept func() error) {
 	return seed, kept
 }
 
+// tryDuplicate lets the path of a device duplicate. Some kernels refuse that in
+// a tree with more than one netem (sch_netem.c: check_netem_in_tree).
+func (k *kernel) tryDuplicate(device string) error {
+	q := newPath(stateOf(DefaultLink("probe")), 0).loss
+	q.Duplicate = 0.01
+	_, err := k.changeNetem(device, request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &q})
+	return err
+}
+
 // changeNetem changes a netem and reads it back.
 func (k *kernel) changeNetem(device string, change request) (got Netem, err error) {
 	r, err := k.room("")

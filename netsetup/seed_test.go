@@ -11,6 +11,7 @@ func TestSeedIsNotRequired(t *testing.T) {
 		{Name: "ifb"},
 		{Name: featureSeed, Err: "ignored"},
 		{Name: featureSeedKept, Err: "ignored"},
+		{Name: featureDuplicate, Err: "refused"},
 	}
 	if err := missing(found); err != nil {
 		t.Errorf("got %v, want no error", err)
@@ -19,7 +20,7 @@ func TestSeedIsNotRequired(t *testing.T) {
 	if err := missing(found); !errors.Is(err, ErrNotSupported) {
 		t.Errorf("got %v, want ErrNotSupported", err)
 	}
-	if len(found) != 3 || found[1].Name != featureSeed {
+	if len(found) != 4 || found[1].Name != featureSeed {
 		t.Errorf("missing has changed its argument: %+v", found)
 	}
 }
@@ -33,8 +34,9 @@ func TestFeatureWarnings(t *testing.T) {
 		links []Link
 		want  int
 	}{
-		{"seeded", Features{Netem: true, NetemSeed: true}, []Link{with}, 0},
-		{"unseeded", Features{Netem: true}, []Link{with, without}, 1},
+		{"all", Features{Netem: true, NetemSeed: true, NetemDuplicate: true}, []Link{with}, 0},
+		{"unseeded", Features{Netem: true, NetemDuplicate: true}, []Link{with, without}, 1},
+		{"old", Features{Netem: true}, []Link{with, without}, 2},
 		{"no path", Features{Netem: true}, []Link{without}, 0},
 		{"no netem", Features{}, []Link{with}, 0},
 	} {

@@ -49,6 +49,9 @@ func findKernel(name string) (lab.Kernel, error) {
 // kernel cannot do left out or refused.
 func chooseKernel(c *ucli.Context, o *lab.Options) error {
 	k, err := findKernel(c.String("kernel"))
+	if cli.Status(err) == 2 {
+		return err
+	}
 	if err == nil {
 		err = k.Use(o)
 	}

@@ -257,19 +257,19 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 func verdict(reports []kernelReport) error {
 	var errs []error
 	for _, r := range reports {
-		ran, failed := 0, 0
+		ran, failed, broken := 0, 0, 0
 		for _, p := range r.Packages {
 			ran += p.Passed + len(p.Failed)
 			failed += len(p.Failed)
 			if p.Broken {
-				failed++
+				broken++
 			}
 		}
 		switch {
 		case r.Err != "":
 			errs = append(errs, fmt.Errorf("kernel %s ran nothing", r.Kernel))
-		case failed > 0:
-			errs = append(errs, fmt.Errorf("kernel %s: %d of %d tests failed", r.Kernel, failed, ran))
+		case failed > 0 || broken > 0:
+			errs = append(errs, fmt.Errorf("kernel %s: %d of %d tests failed, and %d packages outside their tests", r.Kernel, failed, ran, broken))
 		case ran == 0:
 			errs = append(errs, fmt.Errorf("kernel %s: every test was skipped", r.Kernel))
 		}

@@ -54,7 +54,10 @@ const portWait = 10 * time.Second
 func tools() []string {
 	return []string{
 		"ip", "tc", "ss", "bridge", "ethtool", "ping", "tcpdump", "iperf3",
-		"sh", "cat", "echo", "env", "false", "ls", "mount", "sleep", "true", "uname", "sysctl",
+		"sh", "awk", "basename", "cat", "chmod", "cp", "cut", "date", "dirname", "echo", "env", "false", "find", "grep",
+		"head", "id", "kill", "ln", "ls", "mkdir", "mktemp", "mount", "mv", "nproc", "nsenter", "ps", "readlink", "rm",
+		"rmdir", "sed", "sleep", "sort", "stat", "sysctl", "tail", "tee", "timeout", "touch", "tr", "true", "umount",
+		"uname", "uniq", "unshare", "wc", "xargs",
 	}
 }
 
@@ -115,7 +118,7 @@ func (r *hostRun) packImage(file string) error {
 			return err
 		}
 		name, _ := moduleName(file)
-		m.data(fmt.Sprintf("%s/%03d-%s.ko", packedModules, i, name), 0o644, data)
+		m.data(fmt.Sprintf("%s/%03d/%s.ko", packedModules, i, name), 0o644, data)
 	}
 	if err := r.packStdin(m); err != nil {
 		return err
@@ -185,7 +188,7 @@ func (r *hostRun) bootEmulated(ctx context.Context) (*kernelProcess, error) {
 	}
 	args = append(args, "-kernel", r.o.Kernel, "-initrd", archive,
 		// panic=-1 restarts at once, which -no-reboot makes the end.
-		"-append", "console=ttyS0 quiet panic=-1 oops=panic tsc=unstable dummy.numdummies=0 ifb.numifbs=0 rdinit="+packedInit+" -- "+packedWord)
+		"-append", "console=ttyS0 quiet panic=-1 oops=panic tsc=unstable rdinit="+packedInit+" -- "+packedWord)
 	cmd.Args = append([]string{program}, args...)
 	log, err := os.Create(filepath.Join(r.dir, "emulator"))
 	if err != nil {
@@ -261,7 +264,7 @@ func (g *guestRun) runPacked() error {
 	if g.err, err = openPort(portErr, unix.O_WRONLY); err != nil {
 		return err
 	}
-	modules, err := filepath.Glob(packedModules + "/*.ko")
+	modules, err := filepath.Glob(packedModules + "/*/*.ko")
 	if err != nil {
 		return err
 	}
@@ -306,14 +309,17 @@ func openPort(port, flags int) (*os.File, error) {
 	}
 }
 
-// loadModules loads modules in the order given.
+// loadModules loads modules in the order given. Modules that would make devices
+// make none.
 func loadModules(files []string) error {
 	for _, file := range files {
 		f, err := os.Open(file)
 		if err != nil {
 			return err
 		}
-		err = unix.FinitModule(int(f.Fd()), "", 0)
+		name, _ := moduleName(file)
+		parameters := map[string]string{"dummy": "numdummies=0", "ifb": "numifbs=0"}[name]
+		err = unix.FinitModule(int(f.Fd()), parameters, 0)
 		f.Close()
 		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("load module %s: %w", file, err)
