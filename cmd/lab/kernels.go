@@ -9,16 +9,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"linktape/internal/cli"
 	"linktape/internal/lab"
+	"linktape/internal/privtest"
 	"linktape/netsetup"
 )
 
@@ -154,35 +155,40 @@ type probed struct {
 }
 
 func probe() (*probed, error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return nil, err
-	}
-	var cpus unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &cpus); err != nil {
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
 		return nil, err
 	}
 	_, found, err := netsetup.Probe()
 	if found == nil {
 		return nil, err
 	}
-	return &probed{Release: unix.ByteSliceToString(u.Release[:]), CPUs: cpus.Count(), Features: found}, nil
+	return &probed{Release: strings.TrimSpace(string(release)), CPUs: runtime.NumCPU(), Features: found}, nil
 }
 
 // promises are what tests can require in a lab with this kernel; see package
-// privtest. Only a kernel with virtual time is the lab that they mean.
-func (p *probed) promises(kernel string) string {
+// privtest. Only a kernel with virtual time is the lab that they mean. What the
+// caller promises besides, such as an installed program, is kept; what it says
+// of its own kernel is not.
+func (p *probed) promises(kernel, caller string) string {
 	have := []string{"root"}
 	if k, err := findKernel(kernel); err == nil && k.Virtual() {
 		have = append(have, "lab")
 	}
+	if p.CPUs > 1 {
+		have = append(have, "smp")
+	}
+	own := []string{"root", "lab", "smp", ""}
 	for _, f := range p.Features {
+		own = append(own, f.Name)
 		if f.Err == "" {
 			have = append(have, f.Name)
 		}
 	}
-	if p.CPUs > 1 {
-		have = append(have, "smp")
+	for name := range strings.SplitSeq(caller, ",") {
+		if !slices.Contains(own, name) {
+			have = append(have, name)
+		}
 	}
 	return strings.Join(have, ",")
 }
@@ -219,7 +225,7 @@ func promisesOf(ctx context.Context, flags []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return p.promises(kernelOf(flags)), nil
+	return p.promises(kernelOf(flags), os.Getenv(privtest.Variable)), nil
 }
 
 // kernelOf is the kernel that flags name, as splitFlags returns them.

@@ -22,6 +22,7 @@ import (
 
 	"linktape/internal/cli"
 	"linktape/internal/lab"
+	"linktape/internal/privtest"
 )
 
 func matrixCommand(ctx context.Context, stdout, stderr io.Writer) *ucli.Command {
@@ -232,7 +233,7 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 			fmt.Fprintf(stdout, "%s: %s\n", r.Kernel, r.Err)
 			continue
 		}
-		fmt.Fprintf(stdout, "%s: promised to tests: %s\n", r.Kernel, r.Probed.promises(r.Kernel))
+		fmt.Fprintf(stdout, "%s: promised to tests: %s\n", r.Kernel, r.Probed.promises(r.Kernel, os.Getenv(privtest.Variable)))
 		for _, f := range r.Probed.Features {
 			if f.Err != "" {
 				fmt.Fprintf(stdout, "%s: %s, for %s: %s; needs %s\n", r.Kernel, f.Name, f.What, f.Err, f.Need)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"linktape/internal/lab"
+	"linktape/internal/privtest"
 	"linktape/netsetup"
 )
 
@@ -32,6 +33,7 @@ b.go:3:1: syntax error
 `
 
 func TestMatrixTally(t *testing.T) {
+	t.Setenv(privtest.Variable, "")
 	var failures bytes.Buffer
 	packages, err := tally(strings.NewReader(events), &failures)
 	if err != nil {
@@ -51,7 +53,7 @@ some    6.1.176  2     1.5 s  p/a      1       2       1        3.1 s
 some    6.1.176  2     1.5 s  p/b      0       broken  0        0.0 s
 some    6.1.176  2     1.5 s  p/c      0       0       0        0.0 s
 other   did not boot
-some: promised to tests: root,tbf,smp
+some: promised to tests: root,smp,tbf
 some: htb, for shaper: htb: no such file; needs CONFIG_NET_SCH_HTB
 some: p/a: TestBad/sub failed
 some: p/a: TestBad failed
@@ -98,14 +100,14 @@ func TestKernelOf(t *testing.T) {
 
 func TestPromises(t *testing.T) {
 	p := &probed{CPUs: 1, Features: []netsetup.Feature{{Name: "ifb"}, {Name: "netem", Err: "no"}}}
-	if got := p.promises(lab.KernelUML61); got != "root,ifb" {
-		t.Errorf("got %s, want root,ifb", got)
+	if got := p.promises(lab.KernelUML61, "root,netem,htb,iperf3"); got != "root,ifb,htb,iperf3" {
+		t.Errorf("got %s, want root,ifb,htb,iperf3", got)
 	}
 	file := filepath.Join(t.TempDir(), "linux")
 	if err := os.WriteFile(file, nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.promises(file); got != "root,lab,ifb" {
+	if got := p.promises(file, ""); got != "root,lab,ifb" {
 		t.Errorf("a kernel with virtual time: got %s, want root,lab,ifb", got)
 	}
 }
