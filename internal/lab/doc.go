@@ -14,6 +14,10 @@
 // the first process of the guest. The kernel is built by [Build] from Debian's
 // kernel source with the embedded configuration.
 //
+// [FindKernel] finds other kernels, which run in real time: Debian's packages,
+// as User-Mode-Linux or in a computer that QEMU emulates. The latter shares
+// nothing with the host and gets what it needs in an archive.
+//
 // Labs run on Linux on amd64. Elsewhere the package builds, and Run returns
 // [ErrNotSupported].
 package lab

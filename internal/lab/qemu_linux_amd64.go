@@ -46,6 +46,10 @@ const (
 	portIn // only where the command has an input that is no file
 )
 
+// leastEmulated is the memory that an emulated computer needs, bytes: its files
+// are there twice while it unpacks them.
+const leastEmulated = 256 << 20
+
 // portWait is how long the ports may take to appear after boot.
 const portWait = 10 * time.Second
 

@@ -74,6 +74,8 @@ func (o *Options) complete() error {
 	switch {
 	case o.Time == Virtual && o.Machine == QEMU:
 		return errors.New("run a lab: an emulated computer has no virtual time")
+	case o.Machine == QEMU && o.Memory < leastEmulated:
+		return fmt.Errorf("run a lab: %d bytes of memory: an emulated computer needs %d", o.Memory, leastEmulated)
 	case len(o.Argv) == 0 || !filepath.IsAbs(o.Argv[0]):
 		return fmt.Errorf("run a lab: the command %q is no absolute path", o.Argv)
 	case o.Time != Virtual && o.Time != Real:
