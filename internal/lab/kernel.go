@@ -269,7 +269,7 @@ func (b *builder) unpack(ctx context.Context, tree string) error {
 	}
 	progress := b.Phase("unpack")
 	cmd := exec.CommandContext(ctx, "tar", "-xJ", "--strip-components=1", "--no-same-owner",
-		"--exclude=*/Documentation/*", "--exclude=*/tools/testing/*", "--exclude=*/drivers/gpu/drm/amd/include/*")
+		"--exclude=*/Documentation/*/*", "--exclude=*/tools/testing/*", "--exclude=*/drivers/gpu/drm/amd/include/*")
 	cmd.Dir, cmd.Stdin = tree, &meter{r: f, size: info.Size(), progress: progress}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
