@@ -237,7 +237,8 @@ func TestNotStarted(t *testing.T) {
 
 // A kernel that panics is reported with what it said.
 func TestCrash(t *testing.T) {
-	o := shell(t, "echo c > /proc/sysrq-trigger")
+	o := shell(t, "echo 1 > /proc/sys/vm/panic_on_oom && tail /dev/zero")
+	o.Memory = 128 << 20
 	var crash *lab.CrashError
 	if _, err := lab.Run(t.Context(), o); !errors.As(err, &crash) || !strings.Contains(crash.Console, "panic") {
 		t.Errorf("got %v, want a CrashError with the kernel's panic", err)

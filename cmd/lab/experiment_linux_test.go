@@ -163,14 +163,14 @@ func links(ctx context.Context, t *netsetup.Topology, f func(run string, in func
 // Spans of the scripted tape, by their starts.
 const (
 	clean   = 0 * time.Second // 10 Mbit/s, 20 ms
-	far     = 2 * time.Second // 50 ms
-	lossy   = 4 * time.Second // 10 % lost, each by itself
-	bursty  = 24 * time.Second
-	stalled = 44 * time.Second
-	slow    = 45 * time.Second // 1 Mbit/s: a quarter of the load
-	gone    = 49 * time.Second // no carrier
-	back    = 50 * time.Second
-	over    = 52 * time.Second
+	far     = 1 * time.Second // 50 ms
+	lossy   = 2 * time.Second // 10 % lost, each by itself
+	bursty  = 12 * time.Second
+	stalled = 32 * time.Second
+	slow    = 33 * time.Second // 1 Mbit/s: a quarter of the load
+	gone    = 37 * time.Second // no carrier
+	back    = 38 * time.Second
+	over    = 39 * time.Second
 )
 
 // burstyChain is the loss of the bursty span: 1/11 on average, in bursts of 5.
@@ -198,8 +198,8 @@ func scriptedTape() *trace.Timeline {
 
 // probeBytes and probeInterval are the load of the tape: 4 Mbit/s.
 const (
-	probeBytes    = 500
-	probeInterval = time.Millisecond
+	probeBytes    = 1000
+	probeInterval = 2 * time.Millisecond
 )
 
 // playTape replays the scripted tape under probes.
