@@ -162,7 +162,7 @@ func TestTape(t *testing.T) {
 		delay    float64 // ms
 	}{{"clean", clean, far, 20}, {"far", far, lossy, 50}, {"back", back, over, 20}} {
 		got := sentBetween(c.from, c.to)
-		near(c.name+": packets", float64(len(got)), (c.to-c.from).Seconds()*1000, 1)
+		near(c.name+": packets", float64(len(got)), float64((c.to-c.from)/probeInterval), 1)
 		var delays []time.Duration
 		for _, p := range got {
 			delays = append(delays, p.received-p.sent)
