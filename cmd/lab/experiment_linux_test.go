@@ -305,7 +305,7 @@ func impair(ctx context.Context, run string, d time.Duration) (*replay.Summary, 
 }
 
 // bondedTime is how long the bonding experiments play.
-const bondedTime = 20 * time.Second
+const bondedTime = 8 * time.Second
 
 // overBonded runs a receiver and a sender over the bonded links while these
 // lose packets, and captures every link at the receiver.
