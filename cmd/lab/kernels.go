@@ -138,7 +138,7 @@ func promisesCommand(stdout io.Writer) *ucli.Command {
 	return &ucli.Command{
 		Name: "promises", Hidden: true,
 		Action: func(*ucli.Context) error {
-			p, err := probe()
+			p, err := probeKernel()
 			if err != nil {
 				return err
 			}
@@ -154,7 +154,7 @@ type probed struct {
 	Features []netsetup.Feature `json:"features"`
 }
 
-func probe() (*probed, error) {
+func probeKernel() (*probed, error) {
 	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return nil, err

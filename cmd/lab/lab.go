@@ -80,7 +80,7 @@ func runFlags() []ucli.Flag {
 		copyFlag(),
 		&ucli.StringFlag{Name: "time", Value: string(lab.Virtual), Usage: "how time passes: virtual or real"},
 		&ucli.StringFlag{Name: "mem", Value: "512MiB", Usage: "memory of the lab, as a `SIZE`"},
-		&ucli.StringFlag{Name: "start", Usage: "wall clock at boot in virtual time, as an RFC 3339 `INSTANT`", DefaultText: lab.DefaultStart().Format(time.RFC3339)},
+		&ucli.StringFlag{Name: "start", Usage: "wall clock at the command's start in virtual time, as an RFC 3339 `INSTANT`", DefaultText: lab.DefaultStart().Format(time.RFC3339)},
 		&ucli.StringSliceFlag{Name: "bind", Usage: "open another `DIR` of the host for writing; may be repeated"},
 		&ucli.StringFlag{Name: "out", Usage: "open `DIR`, made where it is missing, for writing instead of the working directory"},
 		&ucli.Uint64Flag{Name: "seed", Value: lab.DefaultSeed, Usage: "seed of the lab's randomness in virtual time"},

@@ -50,12 +50,13 @@ type kernelReport struct {
 
 // packageReport is what the tests of one package did on one kernel.
 type packageReport struct {
-	Package string            `json:"package"`
-	Passed  int               `json:"passed"` // tests with their subtests
-	Failed  []string          `json:"failed,omitempty"`
-	Skipped map[string]string `json:"skipped,omitempty"` // why, by test
-	Broken  bool              `json:"broken,omitempty"`  // it failed besides its tests: not built, killed
-	Elapsed float64           `json:"elapsed_s"`         // as go test measured it, boot included
+	Package    string            `json:"package"`
+	Passed     int               `json:"passed"` // tests with their subtests
+	Failed     []string          `json:"failed,omitempty"`
+	Skipped    map[string]string `json:"skipped,omitempty"`    // why, by test
+	Broken     bool              `json:"broken,omitempty"`     // it failed besides its tests: not built, killed
+	Unfinished []string          `json:"unfinished,omitempty"` // tests that began and had no end
+	Elapsed    float64           `json:"elapsed_s"`            // as go test measured it, boot included
 }
 
 func matrix(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
@@ -143,6 +144,7 @@ func tally(r io.Reader, failures io.Writer) ([]packageReport, error) {
 	type key struct{ pkg, test string }
 	packages := make(map[string]*packageReport)
 	output := make(map[key]*bytes.Buffer)
+	running := make(map[key]bool)
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -169,9 +171,22 @@ func tally(r io.Reader, failures io.Writer) ([]packageReport, error) {
 			said = output[k].String()
 		}
 		switch {
+		case e.Test != "" && e.Action == "run":
+			running[k] = true
+			continue
 		case e.Test == "" && e.Action == "fail":
 			p.Elapsed = e.Elapsed
-			if p.Broken = len(p.Failed) == 0; p.Broken {
+			// Tests without an end: the program was killed, or its kernel died.
+			for r := range running {
+				if r.pkg == e.Package {
+					p.Unfinished = append(p.Unfinished, r.test)
+				}
+			}
+			slices.Sort(p.Unfinished)
+			// A time limit ends the program in the middle of a test, which fails
+			// by it; those after it never begin.
+			p.Broken = len(p.Failed) == 0 || len(p.Unfinished) > 0 || strings.Contains(said, "panic: ") || strings.Contains(said, "lab: ")
+			if p.Broken {
 				io.WriteString(failures, said)
 			}
 		case e.Test == "" && e.Action == "pass", e.Test == "" && e.Action == "skip":
@@ -187,6 +202,7 @@ func tally(r io.Reader, failures io.Writer) ([]packageReport, error) {
 			continue
 		}
 		delete(output, k)
+		delete(running, k)
 	}
 	var out []packageReport
 	for _, name := range slices.Sorted(maps.Keys(packages)) {
@@ -220,7 +236,7 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 		for _, p := range r.Packages {
 			failed := fmt.Sprint(len(p.Failed))
 			if p.Broken {
-				failed = "broken"
+				failed += ", broken"
 			}
 			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%.1f s\n", head, p.Package, p.Passed, failed, len(p.Skipped), p.Elapsed)
 		}
@@ -240,6 +256,9 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 			}
 		}
 		for _, p := range r.Packages {
+			for _, t := range p.Unfinished {
+				fmt.Fprintf(stdout, "%s: %s: %s did not end\n", r.Kernel, p.Package, t)
+			}
 			for _, t := range p.Failed {
 				fmt.Fprintf(stdout, "%s: %s: %s failed\n", r.Kernel, p.Package, t)
 			}

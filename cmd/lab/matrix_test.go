@@ -28,6 +28,10 @@ const events = `{"Action":"start","Package":"p/a"}
 b.go:3:1: syntax error
 {"Action":"output","Package":"p/b","Output":"FAIL\tp/b [build failed]\n"}
 {"Action":"fail","Package":"p/b","Elapsed":0}
+{"Action":"run","Package":"p/d","Test":"TestHung"}
+{"Action":"fail","Package":"p/d","Test":"TestOther","Elapsed":0}
+{"Action":"output","Package":"p/d","Output":"lab: the kernel died\n"}
+{"Action":"fail","Package":"p/d","Elapsed":600}
 {"Action":"output","Package":"p/c","Output":"?   \tp/c\t[no test files]\n"}
 {"Action":"skip","Package":"p/c","Elapsed":0}
 `
@@ -43,33 +47,36 @@ func TestMatrixTally(t *testing.T) {
 		{Name: "tbf"}, {Name: "htb", What: "shaper: htb", Need: "CONFIG_NET_SCH_HTB", Err: "no such file"},
 	}}}
 	down := kernelReport{Kernel: "other", Err: "it panicked"}
-	idle := kernelReport{Kernel: "idle", Probed: &probed{}, Packages: packages[2:]}
+	idle := kernelReport{Kernel: "idle", Probed: &probed{}, Packages: packages[2:3]}
 	var out bytes.Buffer
 	if err := printMatrix(&out, []kernelReport{r, down}, true); err != nil {
 		t.Fatal(err)
 	}
-	want := `KERNEL  RELEASE  CPUS  BOOT   PACKAGE  PASSED  FAILED  SKIPPED  TIME
-some    6.1.176  2     1.5 s  p/a      1       2       1        3.1 s
-some    6.1.176  2     1.5 s  p/b      0       broken  0        0.0 s
-some    6.1.176  2     1.5 s  p/c      0       0       0        0.0 s
+	want := `KERNEL  RELEASE  CPUS  BOOT   PACKAGE  PASSED  FAILED     SKIPPED  TIME
+some    6.1.176  2     1.5 s  p/a      1       2          1        3.1 s
+some    6.1.176  2     1.5 s  p/b      0       0, broken  0        0.0 s
+some    6.1.176  2     1.5 s  p/c      0       0          0        0.0 s
+some    6.1.176  2     1.5 s  p/d      0       1, broken  0        600.0 s
 other   did not boot
 some: promised to tests: root,smp,tbf
 some: htb, for shaper: htb: no such file; needs CONFIG_NET_SCH_HTB
 some: p/a: TestBad/sub failed
 some: p/a: TestBad failed
 some: p/a: TestSkip skipped: needs htb, which is not promised
+some: p/d: TestHung did not end
+some: p/d: TestOther failed
 other: it panicked
 `
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
-	for _, said := range []string{"got 1, want 2", "syntax error", "p/b [build failed]"} {
+	for _, said := range []string{"got 1, want 2", "syntax error", "p/b [build failed]", "the kernel died"} {
 		if !strings.Contains(failures.String(), said) {
 			t.Errorf("%q is not among what failed:\n%s", said, failures.String())
 		}
 	}
 	err = verdict([]kernelReport{r, down, idle})
-	if err == nil || err.Error() != "kernel some: 2 of 3 tests failed, and 1 packages outside their tests\nkernel other ran nothing\nkernel idle: every test was skipped" {
+	if err == nil || err.Error() != "kernel some: 3 of 4 tests failed, and 2 packages outside their tests\nkernel other ran nothing\nkernel idle: every test was skipped" {
 		t.Errorf("got verdict %v", err)
 	}
 	if err := verdict([]kernelReport{{Probed: &probed{}, Packages: []packageReport{{Passed: 1}}}}); err != nil {

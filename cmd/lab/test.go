@@ -18,7 +18,8 @@ import (
 	"linktape/internal/privtest"
 )
 
-// Promises is what a lab has for tests to require; see [privtest].
+// promises is what a lab has for tests to require; see [privtest]. What the
+// caller promises besides, such as an installed program, is kept.
 const promises = "root,ifb,tbf,htb,netem,lab"
 
 // test runs go test with lab run as its -exec program: go test builds the
@@ -50,7 +51,11 @@ func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		argv = append(argv, "-count=1") // a lab's result is not the host's to remember
 	}
 	cmd := exec.CommandContext(ctx, "go", append(argv, rest...)...)
-	cmd.Env = append(os.Environ(), privtest.Variable+"="+promises)
+	promised := promises
+	if more := os.Getenv(privtest.Variable); more != "" {
+		promised += "," + more
+	}
+	cmd.Env = append(os.Environ(), privtest.Variable+"="+promised)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second

@@ -18,9 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settle is how long a lab runs before its command starts: the kernel reaches
-// high-resolution timers with its first ticks, and boots at virtual time 0.
-const settle = 100 * time.Millisecond
+// settle is the time since boot at which the command of a lab in virtual time
+// starts. The kernel reaches high-resolution timers with its first ticks, and
+// some programs take a monotonic clock below a second for one that has not been
+// read (ping of iputils then sends without a pause).
+const settle = time.Second
+
+// settleReal is how long a lab in real time waits for its timers.
+const settleReal = 100 * time.Millisecond
 
 // poll is how often the guest looks for more input.
 const poll = 10 * time.Millisecond
@@ -47,7 +52,6 @@ type guestRun struct {
 	result  *os.File // in the run directory, as the next two
 	out     *os.File
 	err     *os.File
-	dir     string   // of the run, where the guest sees it; chunks are read through dirFD
 	frames  *os.File // port of standard input in an emulated computer
 	chunks  int      // file descriptor of the run directory
 }
@@ -73,7 +77,13 @@ func (g *guestRun) run() error {
 	if err := g.tune(); err != nil {
 		return err
 	}
-	time.Sleep(settle)
+	if g.job.Seed == nil {
+		time.Sleep(settleReal)
+		return g.command()
+	}
+	at := unix.NsecToTimespec(int64(settle))
+	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &at, nil) == unix.EINTR {
+	}
 	return g.command()
 }
 

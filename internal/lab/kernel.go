@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -269,7 +270,7 @@ func (b *builder) unpack(ctx context.Context, tree string) error {
 	}
 	progress := b.Phase("unpack")
 	cmd := exec.CommandContext(ctx, "tar", "-xJ", "--strip-components=1", "--no-same-owner",
-		"--exclude=*/Documentation/*", "--exclude=*/tools/testing/*", "--exclude=*/drivers/gpu/drm/amd/include/*")
+		"--exclude=*/Documentation/*/*", "--exclude=*/tools/testing/*", "--exclude=*/drivers/gpu/drm/amd/include/*")
 	cmd.Dir, cmd.Stdin = tree, &meter{r: f, size: info.Size(), progress: progress}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -300,7 +301,7 @@ func (b *builder) step(ctx context.Context, dir string, progress func(lines int)
 	// The kernel says who built it when and where: it says the same everywhere.
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "KBUILD_BUILD_TIMESTAMP=2026-01-01", "KBUILD_BUILD_USER=linktape",
 		"KBUILD_BUILD_HOST=lab", "KBUILD_BUILD_VERSION=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // make ends its children
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // make ends its children
 	cmd.WaitDelay = 5 * time.Second
 	out := &lineCounter{progress: progress}
 	cmd.Stdout, cmd.Stderr = out, out

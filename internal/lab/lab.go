@@ -25,7 +25,7 @@ const (
 	DefaultSeed   = 1
 )
 
-// DefaultStart is the wall clock of a lab in virtual time at boot.
+// DefaultStart is the wall clock when the command of a lab in virtual time starts.
 func DefaultStart() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // Options describe one run.
@@ -47,7 +47,7 @@ type Options struct {
 	Copy []string
 
 	Time   Time      // empty: virtual
-	Start  time.Time // wall clock at boot in virtual time; zero: DefaultStart
+	Start  time.Time // wall clock at the command's start in virtual time; zero: DefaultStart
 	Seed   uint64    // of all randomness in virtual time
 	Memory int64     // of the lab, bytes; 0: DefaultMemory
 

@@ -82,7 +82,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("run a lab: time %q: need %s or %s", o.Time, Virtual, Real)
 	case o.Memory < least:
 		return fmt.Errorf("run a lab: %d bytes of memory: need %d", o.Memory, least)
-	case o.Start.Before(time.Unix(1, 0)):
+	case o.Start.Before(time.Unix(0, 0).Add(settle)):
 		return fmt.Errorf("run a lab: start %v: before 1970", o.Start)
 	}
 	var writable []string
@@ -316,7 +316,7 @@ func (r *hostRun) kernelArgs() []string {
 		"norandmaps", "dummy.numdummies=0", "ifb.numifbs=0",
 		"uml_dir=" + dirFD + "/uml", "umid=lab"}
 	if r.o.Time == Virtual {
-		args = append(args, "time-travel=inf-cpu", "time-travel-start="+strconv.FormatInt(r.o.Start.UnixNano(), 10))
+		args = append(args, "time-travel=inf-cpu", "time-travel-start="+strconv.FormatInt(r.o.Start.Add(-settle).UnixNano(), 10))
 	}
 	return append(args, "--", guestWord)
 }
