@@ -15,6 +15,12 @@ type Features struct {
 	IPv6  bool `json:"ipv6"`
 	HTB   bool `json:"htb"`   // shaper: htb
 	Netem bool `json:"netem"` // delay, jitter, loss and what else a path does
+
+	// NetemSeed: the same seed loses the same packets (Linux 6.6).
+	NetemSeed bool `json:"netem_seed"`
+
+	// NetemDuplicate: a path can duplicate packets.
+	NetemDuplicate bool `json:"netem_duplicate"`
 }
 
 // Feature is one thing that a run needs of the kernel.
@@ -28,6 +34,7 @@ type Feature struct {
 // missing returns the error that names every missing feature that all links
 // need; nil when none is missing.
 func missing(found []Feature) error {
+	found = required(found)
 	var names []string
 	for _, f := range found {
 		optional := f.Name == "htb" || f.Name == "netem" || f.Name == "ipv6"

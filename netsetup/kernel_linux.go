@@ -329,6 +329,10 @@ func Probe() (Features, []Feature, error) {
 			f.Netem = x.Err == ""
 		case "ipv6":
 			f.IPv6 = x.Err == ""
+		case featureSeed:
+			f.NetemSeed = x.Err == ""
+		case featureDuplicate:
+			f.NetemDuplicate = x.Err == ""
 		}
 	}
 	return f, found, missing(found)
@@ -338,6 +342,7 @@ func Probe() (Features, []Feature, error) {
 func tryAll(links *netlink.Handle, c *conn) []Feature {
 	k := &kernel{rooms: map[string]*room{"": {links: links, conn: c, file: netns.None(), index: make(map[string]int)}}}
 	l := DefaultLink("probe")
+	seed, seedKept := k.seedTests(receiverSide)
 	tests := []struct {
 		Feature
 		try func() error
@@ -367,6 +372,9 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
 			return err
 		}},
+		{Feature{Name: featureSeed, What: "the same losses in every run", Need: "Linux 6.6"}, seed},
+		{Feature{Name: featureSeedKept, What: "losses that go on over changes", Need: "Linux 6.12.91"}, seedKept},
+		{Feature{Name: featureDuplicate, What: "duplicated packets", Need: "a kernel that lets a netem duplicate above another"}, func() error { return k.tryDuplicate(receiverSide) }},
 	}
 	var found []Feature
 	for _, t := range tests {

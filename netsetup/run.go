@@ -48,6 +48,7 @@ type RunStatus struct {
 	Links       []LinkStatus `json:"links"`
 	Differences []string     `json:"differences,omitempty"` // from the plan; none: all is as planned
 	Processes   []Process    `json:"processes,omitempty"`   // that run inside it
+	Warnings    []string     `json:"warnings,omitempty"`    // what its links cannot do exactly
 }
 
 // LinkStatus is one link of a run.

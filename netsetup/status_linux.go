@@ -26,7 +26,7 @@ func Status(run string) (*RunStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &RunStatus{Run: run, Created: r.Created, Complete: r.Complete}
+	s := &RunStatus{Run: run, Created: r.Created, Complete: r.Complete, Warnings: r.Features.Warnings(r.Topology)}
 	if s.Processes, err = processesIn(p.Namespaces()); err != nil {
 		return nil, err
 	}

@@ -121,6 +121,9 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	p.sum.Tape, p.sum.From, p.sum.RatesOnly, p.sum.Left = tape.SHA256(), opts.From, opts.RatesOnly, string(p.opts.Leave)
 	p.loop.progress = make([]Progress, len(p.dirs))
 	p.loop.last = make([]dirTally, len(p.dirs))
+	if !opts.RatesOnly {
+		p.sum.Warnings = append(p.sum.Warnings, warningsOf(links)...)
+	}
 	return p, nil
 }
 

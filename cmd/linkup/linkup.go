@@ -187,6 +187,9 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if !f.Netem && wantsPath(t) {
 		fmt.Fprintln(stderr, "linkup: this kernel has no netem: the links have rates and queues, but no delay, jitter or loss")
 	}
+	for _, x := range f.Warnings(t) {
+		fmt.Fprintln(stderr, "linkup:", x)
+	}
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LINK\tDEVICE\tSENDER\tRECEIVER\tSHAPER\tQUEUE\tPATH")
 	for i, l := range t.Links {
@@ -265,6 +268,9 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	for _, x := range s.Warnings {
+		fmt.Fprintln(stdout, "warning:", x)
 	}
 	for _, p := range s.Processes {
 		fmt.Fprintf(stdout, "process %d %s in %s\n", p.PID, p.Command, p.Namespace)

@@ -31,13 +31,20 @@ const (
 // and remarks to stderr.
 type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error
 
-// Error is an error that asks for an exit status of its own.
+// Error is an error that asks for an exit status of its own. Without an Err it
+// asks for the status alone: what there is to say has been said.
 type Error struct {
 	Status int
 	Err    error
 }
 
-func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Status)
+	}
+	return e.Err.Error()
+}
+
 func (e *Error) Unwrap() error { return e.Err }
 
 // Usagef makes an error in the way a command was called; exit status 2.
@@ -78,7 +85,7 @@ func Main(name string, run Run) {
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
-	if err != nil {
+	if e := (*Error)(nil); err != nil && !(errors.As(err, &e) && e.Err == nil) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 	}
 	os.Exit(Status(err))

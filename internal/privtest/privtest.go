@@ -5,6 +5,9 @@
 // separated by commas: root, ifb, tbf, htb, netem, … A test that needs a
 // feature which is not promised is skipped and says so; a test whose features
 // are all promised runs, and fails where the promise is broken.
+//
+// Two features belong to labs: "lab" is promised inside one, "lab-kernel" where
+// labs can be started, because their kernel is built.
 package privtest
 
 import (
@@ -23,13 +26,19 @@ const Variable = "LINKTAPE_REQUIRE"
 // the test itself fail.
 func Require(t testing.TB, features ...string) {
 	t.Helper()
+	RequireUser(t, append([]string{"root"}, features...)...)
+	if os.Geteuid() != 0 {
+		t.Fatalf("%s promises root, but the test runs as user %d", Variable, os.Geteuid())
+	}
+}
+
+// RequireUser is [Require] for a test that an ordinary user can run.
+func RequireUser(t testing.TB, features ...string) {
+	t.Helper()
 	promised := strings.Split(os.Getenv(Variable), ",")
-	for _, f := range append([]string{"root"}, features...) {
+	for _, f := range features {
 		if !slices.Contains(promised, f) {
 			t.Skipf("needs %s, which %s=%q does not promise", f, Variable, os.Getenv(Variable))
 		}
-	}
-	if os.Geteuid() != 0 {
-		t.Fatalf("%s promises root, but the test runs as user %d", Variable, os.Geteuid())
 	}
 }

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"linktape/internal/cli"
+	"linktape/internal/lab"
+)
+
+func kernelBuild(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	if _, err := cli.Args(c, 0, 0); err != nil {
+		return err
+	}
+	began := time.Now()
+	var progress *cli.Progress
+	file, built, err := lab.BuildKernel(ctx, lab.BuildOptions{
+		Source: c.String("source"), Jobs: c.Int("jobs"), Force: c.Bool("force"),
+		Phase: func(what string) func(float64) {
+			progress.Done()
+			progress = cli.NewProgress(stderr, what)
+			return progress.Set
+		},
+	})
+	progress.Done()
+	if err != nil {
+		return err
+	}
+	if built {
+		fmt.Fprintf(stderr, "lab: built the kernel in %v\n", time.Since(began).Round(time.Second))
+	}
+	_, err = fmt.Fprintln(stdout, file)
+	return err
+}
+
+func kernelPath(c *ucli.Context, stdout io.Writer) error {
+	if _, err := cli.Args(c, 0, 0); err != nil {
+		return err
+	}
+	file, err := lab.KernelPath()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, file)
+	return err
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"linktape/internal/lab"
+)
+
+// The test binary is also what its tests run in labs and in namespaces: its
+// first argument names the role.
+func TestMain(m *testing.M) {
+	lab.Stages()
+	if len(os.Args) > 1 {
+		if role, ok := roles()[os.Args[1]]; ok {
+			if err := role(os.Args[2:]); err != nil {
+				fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[1], err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func roles() map[string]func(args []string) error {
+	return map[string]func([]string) error{
+		"inside":     enter,
+		"send":       send,
+		"receive":    receive,
+		"capture":    capture,
+		"lateness":   lateness,
+		"experiment": experiment,
+	}
+}
