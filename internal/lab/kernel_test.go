@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestPackageVersion(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"Debian", "linux-6.12 (6.12.117-1~deb12u1) bookworm-security; urgency=high\n\n  * Rebuild\n", "6.12.117-1~deb12u1"},
+		{"epoch", "linux (1:6.12.5-1) unstable; urgency=low\n", "1_6.12.5-1"},
+		{"path", "linux (../../x) unstable\n", ""},
+		{"no version", "linux\n", ""},
+		{"empty", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			z.Write([]byte(c.text))
+			z.Close()
+			file := filepath.Join(t.TempDir(), "changelog.gz")
+			if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if got := packageVersion(file); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	if got := packageVersion(filepath.Join(t.TempDir(), "none")); got != "" {
+		t.Errorf("no changelog: got %q, want nothing", got)
+	}
+}
+
+// What is missing is named with the command that installs it.
+func TestMissingTools(t *testing.T) {
+	bin := t.TempDir()
+	for _, tool := range []string{"make", "bc", "tar", "xz", "strip"} {
+		if err := os.WriteFile(filepath.Join(bin, tool), nil, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", bin)
+	source := filepath.Join(bin, "tar") // any file
+	err := checkTools(source)
+	const want = "build the kernel: missing gcc, flex, bison: apt-get install gcc flex bison"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := checkTools(filepath.Join(bin, "none")); err == nil || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("a missing source of the caller's: got %v", err)
+	}
+}
+
+func TestCheckConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".config")
+	if err := os.WriteFile(file, kernelConfig, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkConfig(file); err != nil {
+		t.Errorf("our own configuration: %v", err)
+	}
+	less := bytes.Replace(kernelConfig, []byte("CONFIG_NET_SCH_NETEM=y\n"), nil, 1)
+	if err := os.WriteFile(file, less, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkConfig(file); err == nil || !strings.HasSuffix(err.Error(), "does not take CONFIG_NET_SCH_NETEM=y") {
+		t.Errorf("without netem: got %v", err)
+	}
+}
+
+func TestNoKernel(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	if _, err := KernelPath(); err != ErrNoKernel {
+		t.Errorf("got %v, want ErrNoKernel", err)
+	}
+}
