@@ -238,14 +238,14 @@ func playTape(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		player, err := replay.New(reader, replay.OnRun(open), replay.Options{Log: log})
+		player, err := replay.New(ctx, reader, replay.OnRun(open), replay.Options{})
 		if err != nil {
 			return err
 		}
 		if err := source.Start(); err != nil {
 			return err
 		}
-		summary, err := player.Run(ctx, replay.NewMonotonic(replay.DefaultSpin))
+		summary, err := player.Run(ctx, replay.NewMonotonic(replay.DefaultSpin), log)
 		err = errors.Join(err, open.Close(), source.Wait(), sink.end(), catch.end(), rows.Close(), log.Close())
 		if err != nil {
 			return err
@@ -297,11 +297,11 @@ func impair(ctx context.Context, run string, d time.Duration) (*replay.Summary, 
 		return nil, err
 	}
 	defer open.Close()
-	player, err := replay.New(reader, replay.OnRun(open), replay.Options{})
+	player, err := replay.New(ctx, reader, replay.OnRun(open), replay.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return player.Run(ctx, replay.NewMonotonic(replay.DefaultSpin))
+	return player.Run(ctx, replay.NewMonotonic(replay.DefaultSpin), nil)
 }
 
 // bondedTime is how long the bonding experiments play.
