@@ -106,8 +106,8 @@ func (e *Endpoint) Seed(seed uint64) {
 // clock, for a time; hold 0 means until further notice, a second or more.
 //
 // All messages go out in one system call, and Apply returns when the kernel
-// has worked through them. Without carrier the interface is down and the
-// bottleneck holds its queue, whatever the rate. A step that lets a held queue go wakes it. Apply
+// has worked through them. Without carrier the interface is down, whatever the
+// rate, and what waited in the bottlenecks is lost. A step that lets a held queue go wakes it. Apply
 // does not allocate unless it fails.
 //
 // Errors: [ErrNotSupported] where the state needs a path and the link has
@@ -228,11 +228,13 @@ func (e *Endpoint) failed(s *trace.State, err error) error {
 // carrier takes the interface down while either direction says so. It is the
 // router's end of the sender's veth that goes down: the sender's device loses
 // its carrier and keeps its addresses and routes, as a device whose modem is
-// gone.
+// gone. The IFBs go down with it, and what waited in the bottlenecks is lost
+// (net/sched/sch_generic.c: dev_deactivate).
 type carrier struct {
-	ifindex    int32
-	lost       [2]bool // by direction
-	down       bool    // in the kernel, if known
+	ifindex    int32    // of the router's end
+	ifbs       [2]int32 // of the bottlenecks
+	lost       [2]bool  // by direction
+	down       bool     // in the kernel, if known
 	known      bool
 	neighbours []neighbour
 }
@@ -253,19 +255,10 @@ func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32)
 		return b
 	}
 	c.down, c.known = down, true
-	const iffUp = 1 // IFF_UP
-	var flags uint32
-	if !down {
-		flags = iffUp
+	for _, i := range c.ifbs {
+		b = appendUp(b, i, !down, seq)
 	}
-	ne := binary.NativeEndian
-	*seq++
-	b, start := appendHeader(b, rtmNewLink, nlmFRequest, *seq)
-	b = ne.AppendUint32(b, 0) // ifi_family, padding, ifi_type
-	b = ne.AppendUint32(b, uint32(c.ifindex))
-	b = ne.AppendUint32(b, flags)
-	b = ne.AppendUint32(b, iffUp) // ifi_change
-	b = FinishMessage(b, start)
+	b = appendUp(b, c.ifindex, !down, seq)
 	if down {
 		return b
 	}
@@ -274,6 +267,24 @@ func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32)
 		b = c.neighbours[i].append(b, c.ifindex, *seq)
 	}
 	return b
+}
+
+// appendUp writes RTM_NEWLINK, which takes a device up or down
+// (net/core/rtnetlink.c: do_setlink).
+func appendUp(b []byte, ifindex int32, up bool, seq *uint32) []byte {
+	const iffUp = 1 // IFF_UP
+	var flags uint32
+	if up {
+		flags = iffUp
+	}
+	ne := binary.NativeEndian
+	*seq++
+	b, start := appendHeader(b, rtmNewLink, nlmFRequest, *seq)
+	b = ne.AppendUint32(b, 0) // ifi_family, padding, ifi_type
+	b = ne.AppendUint32(b, uint32(ifindex))
+	b = ne.AppendUint32(b, flags)
+	b = ne.AppendUint32(b, iffUp) // ifi_change
+	return FinishMessage(b, start)
 }
 
 // append writes RTM_NEWNEIGH (net/core/neighbour.c: neigh_add).

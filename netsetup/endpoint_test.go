@@ -148,7 +148,7 @@ func fakeLink(kind ShaperKind, hasPath bool) (w *fakeWire, up, down *Endpoint) {
 	w = &fakeWire{record: true}
 	l := DefaultLink("a")
 	l.Shaper = kind
-	c := &carrier{ifindex: 5}
+	c := &carrier{ifindex: 5, ifbs: [2]int32{1, 2}}
 	for _, a := range []string{"10.77.0.1", "fd77:6c74::1"} {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
 	}
@@ -179,10 +179,10 @@ func wantTypes(t *testing.T, w *fakeWire, want ...string) {
 func TestEndpointTells(t *testing.T) {
 	w, up, down := fakeLink(ShaperTBF, true)
 	initial := stateOf(DefaultLink("a"))
-	if a := apply(t, up, 0, &initial); a.Messages != 7 || w.batches != 1 || a.Closed || a.Kicked {
+	if a := apply(t, up, 0, &initial); a.Messages != 9 || w.batches != 1 || a.Closed || a.Kicked {
 		t.Errorf("%+v in %d calls", a, w.batches)
 	}
-	wantTypes(t, w, "tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
+	wantTypes(t, w, "tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
 	apply(t, down, 0, &initial)
 	wantTypes(t, w, "tbf 1 on 2", "netem 10 on 4", "netem 11 on 4", "read")
 	s := initial
@@ -203,7 +203,7 @@ func TestEndpointTells(t *testing.T) {
 
 	w, up, _ = fakeLink(ShaperHTB, false)
 	apply(t, up, 0, &initial)
-	wantTypes(t, w, "htb class 1 on 1", "tbf 2 on 1", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
+	wantTypes(t, w, "htb class 1 on 1", "tbf 2 on 1", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
 	apply(t, up, 1, &initial)
 	wantTypes(t, w, "read")
 	stalled := initial
@@ -224,13 +224,13 @@ func TestEndpointCarrier(t *testing.T) {
 	apply(t, down, 0, &on)
 	w.types(t)
 	apply(t, up, 1, &off)
-	wantTypes(t, w, "tbf 1 on 1", "link 5 up false", "read")
+	wantTypes(t, w, "tbf 1 on 1", "link 1 up false", "link 2 up false", "link 5 up false", "read")
 	apply(t, down, 1, &off)
 	wantTypes(t, w, "tbf 1 on 2", "read")
 	apply(t, up, 2, &on)
 	wantTypes(t, w, "tbf 1 on 1", "read")
 	apply(t, down, 2, &on)
-	wantTypes(t, w, "tbf 1 on 2", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
+	wantTypes(t, w, "tbf 1 on 2", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
 }
 
 // A refusal comes back with the kernel's words, and the next Apply tells
@@ -240,7 +240,7 @@ func TestEndpointRefused(t *testing.T) {
 	s := stateOf(DefaultLink("a"))
 	apply(t, up, 0, &s)
 	w.types(t)
-	everything := []string{"tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "link 5 up true", "neighbour on 5", "neighbour on 5", "read"}
+	everything := []string{"tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read"}
 	for _, c := range []struct {
 		refuse uint16
 		kind   string

@@ -81,7 +81,7 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 		index[dev] = int32(n)
 	}
 	macSender, _, _, _ := linkMACs(i)
-	c := &carrier{ifindex: index[senderSide]}
+	c := &carrier{ifindex: index[senderSide], ifbs: [2]int32{index[ifbUp], index[ifbDown]}}
 	for f, a := range LinkAddresses(i).Sender {
 		if f == 0 || r.record.Features.IPv6 {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
