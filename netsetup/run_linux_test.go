@@ -64,8 +64,18 @@ func machine(t testing.TB) string {
 	return b.String()
 }
 
-// process lists what a run could leave behind in the process that built it.
-func process(t testing.TB) string {
+// holdings is what a run could leave behind in the process that built it.
+type holdings struct{ files, goroutines, threadsAway int }
+
+// beyond reports whether there is more of anything than before. There may be
+// less: what an earlier test held may have ended meanwhile.
+func (h holdings) beyond(before holdings) bool {
+	return h.files > before.files || h.goroutines > before.goroutines || h.threadsAway > before.threadsAway
+}
+
+// process counts them: open files, goroutines, and threads that are in another
+// namespace than the process.
+func process(t testing.TB) holdings {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -85,7 +95,7 @@ func process(t testing.TB) string {
 			away++
 		}
 	}
-	return fmt.Sprintf("%d files, %d goroutines, %d threads in other namespaces", len(fds), runtime.NumGoroutine(), away)
+	return holdings{len(fds), runtime.NumGoroutine(), away}
 }
 
 // unchanged takes stock now and, at the test's end, again.
@@ -100,14 +110,14 @@ func unchanged(t testing.TB) {
 		if d := cmp.Diff(before, machine(t)); d != "" {
 			t.Errorf("left behind (-before +after)\n%s", d)
 		}
-		var after string
+		var after holdings
 		for end := time.Now().Add(patience); ; runtime.Gosched() { // threads take an instant to end
-			if after = process(t); after == proc || time.Now().After(end) {
+			if after = process(t); !after.beyond(proc) || time.Now().After(end) {
 				break
 			}
 		}
-		if after != proc {
-			t.Errorf("left behind in the process: %s, before %s", after, proc)
+		if after.beyond(proc) {
+			t.Errorf("left behind in the process: %+v, before %+v", after, proc)
 		}
 	})
 }
