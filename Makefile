@@ -53,6 +53,8 @@ lab: build
 	@echo "== privileged tests in the lab"
 	bin/lab kernel build
 	bin/lab test -p 1 ./netsetup ./cmd/linkup ./cmd/replay
+	@echo "== the demo in the lab, with delay, jitter and loss"
+	bin/lab run -- bin/demo --bin bin --out out/lab
 	@echo "== the lab itself; three runs of each experiment leave the same bytes"
 	LINKTAPE_REQUIRE=lab-kernel $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
 
