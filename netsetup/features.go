@@ -31,14 +31,21 @@ type Feature struct {
 	Err  string `json:"err,omitempty"` // why it is missing; empty: it works
 }
 
+// optional reports whether links can be built without the feature.
+func (f *Feature) optional() bool {
+	switch f.Name {
+	case "htb", "netem", "ipv6", featureSeed, featureSeedKept, featureDuplicate:
+		return true
+	}
+	return false
+}
+
 // missing returns the error that names every missing feature that all links
 // need; nil when none is missing.
 func missing(found []Feature) error {
-	found = required(found)
 	var names []string
 	for _, f := range found {
-		optional := f.Name == "htb" || f.Name == "netem" || f.Name == "ipv6"
-		if f.Err != "" && !optional {
+		if f.Err != "" && !f.optional() {
 			names = append(names, fmt.Sprintf("%s for %s (%s: %s)", f.Name, f.What, f.Need, f.Err))
 		}
 	}

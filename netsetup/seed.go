@@ -12,13 +12,6 @@ const (
 	featureDuplicate = "netem-duplicate"
 )
 
-// required drops the features without which links work, only worse.
-func required(found []Feature) []Feature {
-	return slices.DeleteFunc(slices.Clone(found), func(f Feature) bool {
-		return f.Name == featureSeed || f.Name == featureSeedKept || f.Name == featureDuplicate
-	})
-}
-
 // Warnings says what links on this kernel cannot do exactly, although they can
 // be built.
 func (f Features) Warnings(t *Topology) []string {

@@ -173,10 +173,7 @@ func (d *dirStats) span(c *StatsCollector, s *Span) {
 	length := s.To - s.From
 	start := d.covered == 0
 	d.covered += length
-	rate := s.Rate
-	if !s.Carrier {
-		rate = 0
-	}
+	rate := s.Capacity()
 	d.total.Add(rate, length)
 	d.addBins(c, rate, length)
 

@@ -18,10 +18,6 @@ import (
 	"linktape/internal/privtest"
 )
 
-// promises is what a lab has for tests to require; see [privtest]. What the
-// caller promises besides, such as an installed program, is kept.
-const promises = "root,ifb,tbf,htb,netem,lab"
-
 // test runs go test with lab run as its -exec program: go test builds the
 // binaries, runs each from its package's directory and reports.
 func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -51,19 +47,14 @@ func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		argv = append(argv, "-count=1") // a lab's result is not the host's to remember
 	}
 	cmd := exec.CommandContext(ctx, "go", append(argv, rest...)...)
-	promised := promises
-	if more := os.Getenv(privtest.Variable); more != "" {
-		promised += "," + more
+	promised, err := promisesOf(ctx, own)
+	if err != nil {
+		return err
 	}
 	cmd.Env = append(os.Environ(), privtest.Variable+"="+promised)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
-	found, err := promisesOf(ctx, own)
-	if err != nil {
-		return err
-	}
-	cmd.Env = append(cmd.Env, privtest.Variable+"="+found) // the last one counts
 	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {

@@ -104,6 +104,20 @@ type ExportOptions struct {
 	Progress func(fraction float64) // called now and then; may be nil
 }
 
+// extent returns how often a direction is written and how long that is in all.
+func (o ExportOptions) extent(d Direction) (loops int, total time.Duration, err error) {
+	loops = max(o.Loops, 1)
+	switch {
+	case o.Loops < 0:
+		err = fmt.Errorf("export %s: %d loops: at least one", d.LinkDir, o.Loops)
+	case d.Duration <= 0:
+		err = fmt.Errorf("export %s: the tape has no duration", d.LinkDir)
+	case d.Duration > MaxDuration/time.Duration(loops):
+		err = fmt.Errorf("export %s: %d loops of %v are longer than %v", d.LinkDir, loops, d.Duration, MaxDuration)
+	}
+	return loops, d.Duration * time.Duration(loops), err
+}
+
 // Exported says what was written.
 type Exported struct {
 	Lines    int64

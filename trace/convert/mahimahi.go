@@ -260,16 +260,10 @@ func mahimahiLine(in *lines, faults *Faults) (int64, bool) {
 // carrier nothing is served. Delay, loss and the rest of a state cannot be
 // expressed; a warning says what was left out.
 func (mahimahi) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported, error) {
-	loops := max(opts.Loops, 1)
-	switch {
-	case opts.Loops < 0:
-		return nil, fmt.Errorf("export %s: %d loops: at least one", d.LinkDir, opts.Loops)
-	case d.Duration <= 0:
-		return nil, fmt.Errorf("export %s: the tape has no duration", d.LinkDir)
-	case d.Duration > MaxDuration/time.Duration(loops):
-		return nil, fmt.Errorf("export %s: %d loops of %v are longer than %v", d.LinkDir, loops, d.Duration, MaxDuration)
+	loops, total, err := opts.extent(d)
+	if err != nil {
+		return nil, err
 	}
-	total := d.Duration * time.Duration(loops)
 	period := ceilMs(total)
 	out := &Exported{Duration: time.Duration(period) * time.Millisecond}
 	bw := bufio.NewWriterSize(w, 64<<10)
@@ -329,10 +323,7 @@ func (mahimahi) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported,
 			if err := serve(base+at, base+s.At, rate); err != nil {
 				return nil, fmt.Errorf("export %s: %w", d.LinkDir, err)
 			}
-			started, at, rate = true, s.At, s.Rate
-			if !s.Carrier {
-				rate = 0
-			}
+			started, at, rate = true, s.At, s.Capacity()
 			if i == 0 {
 				dropped.add(s.State)
 			}

@@ -310,16 +310,10 @@ func numberFault(b []byte, err error) string {
 // all digits, after a first line for instant 0, which Pensieve's simulator does
 // not use. Without carrier the rate is 0.
 func (pensieve) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported, error) {
-	loops := max(opts.Loops, 1)
-	switch {
-	case opts.Loops < 0:
-		return nil, fmt.Errorf("export %s: %d loops: at least one", d.LinkDir, opts.Loops)
-	case d.Duration <= 0:
-		return nil, fmt.Errorf("export %s: the tape has no duration", d.LinkDir)
-	case d.Duration > MaxDuration/time.Duration(loops):
-		return nil, fmt.Errorf("export %s: %d loops of %v are longer than %v", d.LinkDir, loops, d.Duration, MaxDuration)
+	loops, total, err := opts.extent(d)
+	if err != nil {
+		return nil, err
 	}
-	total := d.Duration * time.Duration(loops)
 	out := &Exported{Duration: total}
 	bw := bufio.NewWriterSize(w, 64<<10)
 	var served trace.Service
@@ -363,10 +357,7 @@ func (pensieve) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported,
 			if i == 0 {
 				dropped.add(s.State)
 			}
-			r := s.Rate
-			if !s.Carrier {
-				r = 0
-			}
+			r := s.Capacity()
 			if r == rate {
 				continue
 			}
@@ -387,7 +378,7 @@ func (pensieve) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported,
 			return nil, fmt.Errorf("export %s: the tape has no steps for it", d.LinkDir)
 		}
 	}
-	err := to(total)
+	err = to(total)
 	if err == nil {
 		err = bw.Flush()
 	}
