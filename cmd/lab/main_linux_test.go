@@ -29,7 +29,6 @@ func roles() map[string]func(args []string) error {
 		"inside":     enter,
 		"send":       send,
 		"receive":    receive,
-		"capture":    capture,
 		"lateness":   lateness,
 		"experiment": experiment,
 	}
