@@ -64,8 +64,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				},
 				Action: func(c *ucli.Context) error { return kernelBuild(ctx, c, stdout, stderr) },
 			}, {
-				Name:   "path",
-				Usage:  "print the file of the built kernel; exit status 1 if there is none",
+				Name: "path", ArgsUsage: "[KERNEL]",
+				Usage:  "print the file of the built kernel, or of another one; exit status 1 if there is none",
 				Action: func(c *ucli.Context) error { return kernelPath(c, stdout) },
 			}},
 		}},
