@@ -31,5 +31,6 @@ func roles() map[string]func(args []string) error {
 		"receive":    receive,
 		"lateness":   lateness,
 		"experiment": experiment,
+		"as-lab":     asLab,
 	}
 }
