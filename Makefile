@@ -49,7 +49,7 @@ unit: build
 # built once a machine (some minutes) and kept in the user's cache directory.
 lab: build
 	@tools/need go ip tc
-	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc make flex bison bc xz linux-source-6.12
+	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc make flex bison bc patch xz linux-source-6.12
 	@echo "== privileged tests in the lab"
 	bin/lab kernel build
 	bin/lab test -p 1 ./netsetup ./cmd/linkup ./cmd/replay

@@ -32,5 +32,7 @@ func roles() map[string]func(args []string) error {
 		"capture":    capture,
 		"lateness":   lateness,
 		"experiment": experiment,
+		"clock":      readClock,
+		"sums":       sums,
 	}
 }
