@@ -50,7 +50,7 @@ unit: build
 # and kept in the user's cache directory.
 kernel: build
 	@tools/need go ip tc
-	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc libc.a make flex bison bc xz linux-source-6.12
+	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc libc.a make flex bison bc patch xz linux-source-6.12
 	@echo "== the lab's kernel"
 	bin/lab kernel build
 

@@ -27,6 +27,12 @@ import (
 // may write to, and returns the directory and what it printed.
 func inLab(t *testing.T, args ...string) (dir, stdout string) {
 	t.Helper()
+	return inLabAt(t, lab.Virtual, args...)
+}
+
+// inLabAt is inLab with the kind of time.
+func inLabAt(t *testing.T, kind lab.Time, args ...string) (dir, stdout string) {
+	t.Helper()
 	privtest.RequireUser(t, "lab-kernel")
 	kernel := os.Getenv("LINKTAPE_LAB_KERNEL")
 	if kernel == "" {
@@ -44,7 +50,7 @@ func inLab(t *testing.T, args ...string) (dir, stdout string) {
 	}
 	var out, errs bytes.Buffer
 	r, err := lab.Run(t.Context(), lab.Options{
-		Kernel: kernel, Argv: append([]string{self}, args...), Dir: dir, Writable: []string{dir}, Seed: lab.DefaultSeed,
+		Kernel: kernel, Time: kind, Argv: append([]string{self}, args...), Dir: dir, Writable: []string{dir}, Seed: lab.DefaultSeed,
 		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}, Stdout: &out, Stderr: &errs,
 	})
 	if err != nil {

@@ -32,5 +32,7 @@ func roles() map[string]func(args []string) error {
 		"lateness":   lateness,
 		"experiment": experiment,
 		"as-lab":     asLab,
+		"clock":      readClock,
+		"sums":       sums,
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +25,12 @@ import (
 
 //go:embed lab.config
 var kernelConfig []byte
+
+// kernelPatches make User-Mode-Linux faster; each says what it does and why.
+// They change arch/um only, never what packets meet.
+//
+//go:embed patches/*.patch
+var kernelPatches embed.FS
 
 // SourcePattern is where Debian's packages put the kernel's source. The series
 // is fixed, because the configuration is made for it.
@@ -56,9 +62,32 @@ func kernelsDir() (string, error) {
 	return filepath.Join(dir, "linktape", "kernels"), nil
 }
 
-// configHash is part of a kernel's name: another configuration, another kernel.
+// patchFiles returns the patches in the order in which they are applied.
+func patchFiles() [][]byte {
+	names, err := fs.Glob(kernelPatches, "patches/*.patch")
+	if err != nil {
+		panic(err)
+	}
+	var out [][]byte
+	for _, n := range names { // Glob sorts
+		data, err := kernelPatches.ReadFile(n)
+		if err != nil {
+			panic(err)
+		}
+		out = append(out, data)
+	}
+	return out
+}
+
+// configHash is part of a kernel's name: another configuration or other
+// patches, another kernel.
 func configHash() string {
-	return fmt.Sprintf("%x", sha256.Sum256(kernelConfig))[:12]
+	h := sha256.New()
+	h.Write(kernelConfig)
+	for _, p := range patchFiles() {
+		h.Write(p)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))[:12]
 }
 
 // KernelPath returns the file of the kernel that was built last with this
@@ -157,7 +186,7 @@ func checkTools(source string) error {
 	}
 	for _, t := range [][2]string{
 		{"gcc", "gcc"}, {"make", "make"}, {"flex", "flex"}, {"bison", "bison"}, {"bc", "bc"},
-		{"tar", "tar"}, {"xz", "xz-utils"}, {"strip", "binutils"},
+		{"tar", "tar"}, {"xz", "xz-utils"}, {"patch", "patch"}, {"strip", "binutils"},
 	} {
 		if _, err := exec.LookPath(t[0]); err != nil {
 			need(t[0], t[1])
@@ -237,10 +266,15 @@ func (b *builder) build(ctx context.Context) error {
 	if err := os.WriteFile(config, kernelConfig, 0o666); err != nil {
 		return err
 	}
+	for _, p := range patchFiles() {
+		if err := b.step(ctx, tree, bytes.NewReader(p), func(int) {}, "patch", "--strip=1", "--fuzz=0", "--batch", "--forward"); err != nil {
+			return err
+		}
+	}
 	progress := b.Phase("configure")
 	make := func(lines int, args ...string) error {
 		args = append([]string{"ARCH=um", "KCONFIG_ALLCONFIG=" + config, "-j" + strconv.Itoa(b.Jobs)}, args...)
-		return b.step(ctx, tree, func(n int) { progress(float64(n) / float64(lines)) }, "make", args...)
+		return b.step(ctx, tree, nil, func(n int) { progress(float64(n) / float64(lines)) }, "make", args...)
 	}
 	if err := make(40, "allnoconfig"); err != nil {
 		return err
@@ -253,7 +287,7 @@ func (b *builder) build(ctx context.Context) error {
 		return err
 	}
 	out := filepath.Join(b.dir, "linux")
-	return b.step(ctx, tree, func(int) {}, "strip", "-o", out, "linux")
+	return b.step(ctx, tree, nil, func(int) {}, "strip", "-o", out, "linux")
 }
 
 // unpack unpacks the tarball, without its first directory and without what the
@@ -295,9 +329,9 @@ func (m *meter) Read(b []byte) (int, error) {
 }
 
 // step runs one tool; progress gets the number of lines it has printed.
-func (b *builder) step(ctx context.Context, dir string, progress func(lines int), name string, args ...string) error {
+func (b *builder) step(ctx context.Context, dir string, stdin io.Reader, progress func(lines int), name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.Stdin = dir, stdin
 	// The kernel says who built it when and where: it says the same everywhere.
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "KBUILD_BUILD_TIMESTAMP=2026-01-01", "KBUILD_BUILD_USER=linktape",
 		"KBUILD_BUILD_HOST=lab", "KBUILD_BUILD_VERSION=1")

@@ -39,7 +39,7 @@ func TestPackageVersion(t *testing.T) {
 // What is missing is named with the command that installs it.
 func TestMissingTools(t *testing.T) {
 	bin := t.TempDir()
-	for _, tool := range []string{"make", "bc", "tar", "xz", "strip"} {
+	for _, tool := range []string{"make", "bc", "tar", "xz", "patch", "strip"} {
 		if err := os.WriteFile(filepath.Join(bin, tool), nil, 0o777); err != nil {
 			t.Fatal(err)
 		}

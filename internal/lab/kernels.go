@@ -221,7 +221,7 @@ func FetchKernel(ctx context.Context, name string) (version string, err error) {
 func (p *packagedKernel) fetch(ctx context.Context, scratch string) (version string, err error) {
 	b := &builder{}
 	step := func(name string, args ...string) error {
-		return b.step(ctx, scratch, func(int) {}, name, args...)
+		return b.step(ctx, scratch, nil, func(int) {}, name, args...)
 	}
 	pkg, err := p.concrete(ctx)
 	if err != nil {
