@@ -50,13 +50,18 @@ func kernelBuild(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer)
 }
 
 func kernelPath(c *ucli.Context, stdout io.Writer) error {
-	if _, err := cli.Args(c, 0, 0); err != nil {
-		return err
-	}
-	file, err := lab.KernelPath()
+	args, err := cli.Args(c, 0, 1)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(stdout, file)
+	name := lab.KernelBuilt
+	if len(args) > 0 {
+		name = args[0]
+	}
+	k, err := lab.FindKernel(name)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, k.File)
 	return err
 }

@@ -29,9 +29,9 @@ func roles() map[string]func(args []string) error {
 		"inside":     enter,
 		"send":       send,
 		"receive":    receive,
-		"capture":    capture,
 		"lateness":   lateness,
 		"experiment": experiment,
+		"as-lab":     asLab,
 		"clock":      readClock,
 		"sums":       sums,
 	}
