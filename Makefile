@@ -62,7 +62,7 @@ kernels: kernel
 	@tools/need linux.uml qemu-system-x86_64 xz
 	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
 	@echo "== the links' tests on every kernel"
-	bin/lab matrix --short --skips $(LINKS)
+	timeout --foreground -k 30 25m bin/lab matrix --short --skips $(LINKS)
 
 # What experiments need, and what they are promised.
 EXPERIMENTS := tcpdump ristsender ristreceiver gst-launch-1.0 gst/udpsrc gst/rtpmp2tpay gst/ristsrc gst/ristsink
@@ -108,9 +108,10 @@ field: build
 	bin/tracegen import --fit shortest -o out/field/field.tape att.up=$(FIELD)/ATT-LTE-driving-2016.up vzw.up=$(FIELD)/Verizon-LTE-short.up tmo.up=$(FIELD)/TMobile-LTE-short.up; \
 	bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
 
-bench: build
-	@tools/need go tc
+bench: kernel
+	@tools/need go tc $(EXPERIMENTS)
 	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay
+	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
 
 fuzz:
 	@tools/need go

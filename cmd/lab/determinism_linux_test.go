@@ -33,6 +33,14 @@ func inLab(t *testing.T, args ...string) (dir, stdout string) {
 // inLabAt is inLab with the kind of time.
 func inLabAt(t *testing.T, kind lab.Time, args ...string) (dir, stdout string) {
 	t.Helper()
+	dir, stdout, r := labOf(t, kind, args...)
+	t.Logf("%v: %v in the lab, %v on the host", args, r.Elapsed.Round(time.Microsecond), r.Wall.Round(time.Millisecond))
+	return dir, stdout
+}
+
+// labOf also returns what the run was like.
+func labOf(t testing.TB, kind lab.Time, args ...string) (dir, stdout string, r *lab.Result) {
+	t.Helper()
 	privtest.RequireUser(t, "lab-kernel")
 	kernel := os.Getenv("LINKTAPE_LAB_KERNEL")
 	if kernel == "" {
@@ -49,18 +57,16 @@ func inLabAt(t *testing.T, kind lab.Time, args ...string) (dir, stdout string) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	r, err := lab.Run(t.Context(), lab.Options{
+	if r, err = lab.Run(t.Context(), lab.Options{
 		Kernel: kernel, Time: kind, Argv: append([]string{self}, args...), Dir: dir, Writable: []string{dir}, Seed: lab.DefaultSeed,
 		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}, Stdout: &out, Stderr: &errs,
-	})
-	if err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if r.Status() != 0 {
 		t.Fatalf("%v: exit status %d:\n%s", args, r.Status(), errs.String())
 	}
-	t.Logf("%v: %v in the lab, %v on the host", args, r.Elapsed.Round(time.Microsecond), r.Wall.Round(time.Millisecond))
-	return dir, out.String()
+	return dir, out.String(), r
 }
 
 var runs = flag.Int("runs", 3, "runs of each experiment that are compared")

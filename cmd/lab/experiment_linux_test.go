@@ -20,9 +20,17 @@ import (
 	"linktape/trace"
 )
 
-// experiment is the role "experiment NAME": one of those below, which runs as
-// root of a lab and leaves its results in the working directory.
+// experiment is the role "experiment NAME [DURATION]": one of those below, which
+// runs as root of a lab and leaves its results in the working directory. The
+// duration is of the bonding ones.
 func experiment(args []string) error {
+	if len(args) > 1 {
+		d, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		bondedTime = d
+	}
 	for _, e := range experiments() {
 		if e.name == args[0] {
 			return e.run(context.Background())
@@ -363,7 +371,7 @@ func impair(ctx context.Context, run string, d time.Duration) (*replay.Summary, 
 }
 
 // bondedTime is how long the bonding experiments play.
-const bondedTime = 8 * time.Second
+var bondedTime = 8 * time.Second
 
 // overBonded runs a receiver and a sender over the bonded links while these
 // lose packets, and captures every link at the receiver.
