@@ -181,12 +181,15 @@ type QdiscInfo struct {
 	Requeues     uint32
 	Qlen         uint32 // packets in the queue, now
 	BacklogBytes uint32 // bytes in the queue, now
+
+	AppStats []byte // TCA_STATS_APP, for the decoder of the kind; a part of the message
 }
 
 // Attributes of TCA_STATS2; include/uapi/linux/gen_stats.h.
 const (
 	tcaStatsBasic = 1 // TCA_STATS_BASIC
 	tcaStatsQueue = 3 // TCA_STATS_QUEUE
+	tcaStatsApp   = 4 // TCA_STATS_APP
 	tcaStatsPkt64 = 8 // TCA_STATS_PKT64
 
 	statsBasicLen = 12 // struct gnet_stats_basic without its padding
@@ -242,6 +245,8 @@ func (q *QdiscInfo) decodeStats(b []byte) error {
 			}
 		case tcaStatsPkt64:
 			q.Packets, pkt64 = a.u64(), true
+		case tcaStatsApp:
+			q.AppStats = a.payload
 		case tcaStatsQueue:
 			if a.need(statsQueueLen) {
 				q.Qlen = a.u32At(0)

@@ -48,6 +48,14 @@ func TestDecodeGolden(t *testing.T) {
 				}
 				want = q
 				got, err = DecodeHTB(info.Options)
+			case "cake":
+				q := goldenCAKE[spec]
+				q.Rate = q.Rate / 8 * 8
+				want = q
+				got, err = DecodeCAKE(info.Options)
+			case "fq_codel":
+				want = goldenFQCoDel[spec]
+				got, err = DecodeFQCoDel(info.Options)
 			case "class":
 				want := inTicks(goldenClass[spec])
 				if spec == "below-1us" {
@@ -103,6 +111,7 @@ func decodeRequest(t testing.TB, b []byte) QdiscInfo {
 func TestDecodeTruncated(t *testing.T) {
 	for _, g := range readGolden(t) {
 		info := decodeRequest(t, g.bytes)
+		room, _, _ := strings.Cut(g.name, "/")
 		payload := g.bytes[nlmsgHeaderLen:]
 		for n := range payload {
 			var q QdiscInfo
@@ -113,13 +122,15 @@ func TestDecodeTruncated(t *testing.T) {
 		}
 		for n := range info.Options {
 			cut := info.Options[:n]
-			for _, decode := range []func([]byte) error{
-				func(b []byte) error { _, err := DecodeTBF(b); return err },
-				func(b []byte) error { _, err := DecodeHTB(b); return err },
-				func(b []byte) error { _, err := DecodeHTBClass(b); return err },
-				func(b []byte) error { _, err := DecodeNetem(b); return err },
+			for kind, decode := range map[string]func([]byte) error{
+				"tbf":      func(b []byte) error { _, err := DecodeTBF(b); return err },
+				"htb":      func(b []byte) error { _, err := DecodeHTB(b); return err },
+				"class":    func(b []byte) error { _, err := DecodeHTBClass(b); return err },
+				"netem":    func(b []byte) error { _, err := DecodeNetem(b); return err },
+				"cake":     func(b []byte) error { _, err := DecodeCAKE(b); return err },
+				"fq_codel": func(b []byte) error { _, err := DecodeFQCoDel(b); return err },
 			} {
-				if err := decode(cut); n%4 != 0 && err == nil {
+				if err := decode(cut); kind == room && n%4 != 0 && err == nil {
 					t.Errorf("%s: options of %d bytes: no error", g.name, n)
 				}
 			}
@@ -320,6 +331,21 @@ func TestDecodeErrors(t *testing.T) {
 		{"netem header", func() error { _, err := DecodeNetem(make([]byte, 26)); return err }, "decode netem: attribute header of 2 bytes: truncated"},
 		{"netem attribute", func() error { _, err := DecodeNetem(make([]byte, 28)); return err }, "decode netem: attribute 0: length 0 with 4 bytes left: truncated"},
 		{"netem table", func() error { _, err := DecodeNetem(append(make([]byte, 24), 4, 0, 2, 0)); return err }, "decode netem: distribution of 0 entries: outside 1 to 16384"},
+		{"cake short", func() error { _, err := DecodeCAKE([]byte{6, 0, 2, 0, 3, 0}); return err }, "decode cake: attribute 2: 2 bytes of 8: truncated"},
+		{"cake too fast", func() error {
+			_, err := DecodeCAKE(appendAttrU64(nil, tcaCAKEBaseRate64, math.MaxUint64))
+			return err
+		}, "decode cake: rate 18446744073709551615 bytes/s: too large"},
+		{"fq_codel short", func() error { _, err := DecodeFQCoDel([]byte{6, 0, 2, 0, 3, 0}); return err }, "decode fq_codel: attribute 2: 2 bytes of 4: truncated"},
+		{"fq_codel's statistics short", func() error { _, err := DecodeFQCoDelStats(make([]byte, 12)); return err }, "decode fq_codel's statistics: 12 bytes of 40: truncated"},
+		{"fq_codel's class", func() error {
+			_, err := DecodeFQCoDelStats(append([]byte{1, 0, 0, 0}, make([]byte, 36)...))
+			return err
+		}, "decode fq_codel's statistics: of type 1, not of a qdisc"},
+		{"cake's tin short", func() error {
+			_, err := DecodeCAKEStats([]byte{14, 0, 10, 0, 10, 0, 1, 0, 6, 0, 2, 0, 0, 0})
+			return err
+		}, "decode cake's statistics: attribute 2: 2 bytes of 4: truncated"},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantError(t, c.decode(), c.want) })
 	}

@@ -16,11 +16,19 @@ type Features struct {
 	HTB   bool `json:"htb"`   // shaper: htb
 	Netem bool `json:"netem"` // delay, jitter, loss and what else a path does
 
+	CAKE    bool `json:"cake"`     // shaper: cake
+	FQCoDel bool `json:"fq_codel"` // a queue of kind codel
+
 	// NetemSeed: the same seed loses the same packets (Linux 6.6).
 	NetemSeed bool `json:"netem_seed"`
 
 	// NetemDuplicate: a path can duplicate packets.
 	NetemDuplicate bool `json:"netem_duplicate"`
+}
+
+// AllFeatures are those of a kernel that has everything.
+func AllFeatures() Features {
+	return Features{IPv6: true, HTB: true, Netem: true, CAKE: true, FQCoDel: true, NetemSeed: true, NetemDuplicate: true}
 }
 
 // Feature is one thing that a run needs of the kernel.
@@ -34,7 +42,7 @@ type Feature struct {
 // optional reports whether links can be built without the feature.
 func (f *Feature) optional() bool {
 	switch f.Name {
-	case "htb", "netem", "ipv6", featureSeed, featureSeedKept, featureDuplicate:
+	case "htb", "netem", "cake", "fq_codel", "ipv6", featureSeed, featureSeedKept, featureDuplicate:
 		return true
 	}
 	return false

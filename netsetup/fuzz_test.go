@@ -25,6 +25,8 @@ func FuzzDecode(f *testing.F) {
 			var q QdiscInfo
 			if err := DecodeQdisc(m.Payload, &q); err == nil {
 				fuzzOptions(t, q.Options)
+				_, _ = DecodeCAKEStats(q.AppStats)
+				_, _ = DecodeFQCoDelStats(q.AppStats)
 			}
 		}
 		if m.Err() == nil && len(m.Buf) != 0 {
@@ -33,6 +35,8 @@ func FuzzDecode(f *testing.F) {
 		var q QdiscInfo
 		_ = DecodeQdisc(b, &q)
 		fuzzOptions(t, b)
+		_, _ = DecodeCAKEStats(b)
+		_, _ = DecodeFQCoDelStats(b)
 	})
 }
 
@@ -50,6 +54,12 @@ func fuzzOptions(t *testing.T, b []byte) {
 	}
 	if q, err := DecodeNetem(b); err == nil {
 		again(t, q, AppendNetem, DecodeNetem)
+	}
+	if q, err := DecodeCAKE(b); err == nil {
+		again(t, q, AppendCAKE, DecodeCAKE)
+	}
+	if q, err := DecodeFQCoDel(b); err == nil {
+		again(t, q, AppendFQCoDel, DecodeFQCoDel)
 	}
 }
 

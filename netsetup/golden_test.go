@@ -151,10 +151,81 @@ var goldenClass = map[string]HTBClass{
 	"below-1us":    {Rate: 40 * trace.Gbit, BurstBytes: 3028, QuantumBytes: 1514},
 }
 
+// cakeLean leaves out every attribute that tc sends only when asked for: with
+// any parameter it sends rate and autorate.
+const cakeLean = CAKEDiffservSet | CAKEATMSet | CAKEFlowsSet | CAKEOverhead | CAKEMPU | CAKERTT | CAKETarget | CAKEMemory |
+	CAKENAT | CAKEWash | CAKEIngress | CAKEAckFilterSet | CAKESplitGSO | CAKEFWMark
+
+// goldenCAKE holds, for the cake cases of testdata/tc, the same parameters.
+var goldenCAKE = map[string]CAKE{
+	"plain":                 {Omit: cakeLean | CAKERate | CAKEAutorate},
+	"unlimited":             {Omit: cakeLean},
+	"bandwidth":             {Rate: 5 * trace.Mbit, Omit: cakeLean},
+	"bandwidth-odd":         {Rate: 1234567, Omit: cakeLean},
+	"bandwidth-64bit":       {Rate: 40 * trace.Gbit, Omit: cakeLean},
+	"besteffort":            {Rate: 5 * trace.Mbit, Diffserv: CAKEBestEffort, Omit: cakeLean &^ CAKEDiffservSet},
+	"diffserv3":             {Rate: 5 * trace.Mbit, Diffserv: CAKEDiffserv3, Omit: cakeLean &^ CAKEDiffservSet},
+	"diffserv4":             {Rate: 5 * trace.Mbit, Diffserv: CAKEDiffserv4, Omit: cakeLean &^ CAKEDiffservSet},
+	"diffserv8":             {Rate: 5 * trace.Mbit, Diffserv: CAKEDiffserv8, Omit: cakeLean &^ CAKEDiffservSet},
+	"precedence":            {Rate: 5 * trace.Mbit, Diffserv: CAKEPrecedence, Omit: cakeLean &^ CAKEDiffservSet},
+	"flowblind":             {Rate: 5 * trace.Mbit, Flows: CAKEFlowBlind, Omit: cakeLean &^ CAKEFlowsSet},
+	"srchost":               {Rate: 5 * trace.Mbit, Flows: CAKESrcHost, Omit: cakeLean &^ CAKEFlowsSet},
+	"hosts":                 {Rate: 5 * trace.Mbit, Flows: CAKEHosts, Omit: cakeLean &^ CAKEFlowsSet},
+	"flows":                 {Rate: 5 * trace.Mbit, Flows: CAKEFlowsOnly, Omit: cakeLean &^ CAKEFlowsSet},
+	"dual-srchost":          {Rate: 5 * trace.Mbit, Flows: CAKEDualSrcHost, Omit: cakeLean &^ CAKEFlowsSet},
+	"triple-isolate":        {Rate: 5 * trace.Mbit, Flows: CAKETripleIsolate, Omit: cakeLean &^ CAKEFlowsSet},
+	"rtt":                   {Rate: 5 * trace.Mbit, RTT: 40 * time.Millisecond, Target: 2 * time.Millisecond, Omit: cakeLean &^ (CAKERTT | CAKETarget)},
+	"datacentre":            {Rate: 5 * trace.Mbit, RTT: 100 * time.Microsecond, Target: 5 * time.Microsecond, Omit: cakeLean &^ (CAKERTT | CAKETarget)},
+	"raw":                   {Rate: 5 * trace.Mbit, Raw: true, Omit: cakeLean &^ (CAKEOverhead | CAKEATMSet)},
+	"overhead":              {Rate: 5 * trace.Mbit, OverheadBytes: 38, MPUBytes: 84, Omit: cakeLean &^ (CAKEOverhead | CAKEMPU)},
+	"overhead-negative":     {Rate: 5 * trace.Mbit, OverheadBytes: -14, Omit: cakeLean &^ CAKEOverhead},
+	"atm":                   {Rate: 5 * trace.Mbit, OverheadBytes: 44, ATM: CAKECells, Omit: cakeLean &^ (CAKEOverhead | CAKEATMSet)},
+	"ptm":                   {Rate: 5 * trace.Mbit, OverheadBytes: 27, ATM: CAKEPTM, Omit: cakeLean &^ (CAKEOverhead | CAKEATMSet)},
+	"memlimit":              {Rate: 5 * trace.Mbit, MemoryBytes: 300000, Omit: cakeLean &^ CAKEMemory},
+	"nat":                   {Rate: 5 * trace.Mbit, NAT: true, Omit: cakeLean &^ CAKENAT},
+	"nonat":                 {Rate: 5 * trace.Mbit, Omit: cakeLean &^ CAKENAT},
+	"wash":                  {Rate: 5 * trace.Mbit, Wash: true, Omit: cakeLean &^ CAKEWash},
+	"ingress":               {Rate: 5 * trace.Mbit, Ingress: true, Omit: cakeLean &^ CAKEIngress},
+	"ack-filter":            {Rate: 5 * trace.Mbit, AckFilter: CAKEAckFiltered, Omit: cakeLean &^ CAKEAckFilterSet},
+	"ack-filter-aggressive": {Rate: 5 * trace.Mbit, AckFilter: CAKEAckFilterAggressive, Omit: cakeLean &^ CAKEAckFilterSet},
+	"no-split-gso":          {Rate: 5 * trace.Mbit, Omit: cakeLean &^ CAKESplitGSO},
+	"autorate":              {Rate: 5 * trace.Mbit, Autorate: true, Omit: cakeLean},
+	"fwmark":                {Rate: 5 * trace.Mbit, FWMark: 0xff00, Omit: cakeLean &^ CAKEFWMark},
+	"everything": {
+		Rate: 8 * trace.Mbit, Diffserv: CAKEDiffserv4, Flows: CAKEDualDstHost, OverheadBytes: 18, MPUBytes: 64,
+		RTT: 50 * time.Millisecond, Target: 2500 * time.Microsecond, MemoryBytes: 1000000,
+		NAT: true, Wash: true, Ingress: true, AckFilter: CAKEAckFiltered, FWMark: 0xf0,
+	},
+	"bottleneck": {
+		Rate: 5 * trace.Mbit, Diffserv: CAKEBestEffort, Raw: true, RTT: 100 * time.Millisecond, Target: 5 * time.Millisecond,
+		MemoryBytes: 4 << 20, SplitGSO: true, Omit: CAKEFlowsSet | CAKEMPU | CAKEIngress | CAKEFWMark,
+	},
+}
+
+// fqCoDelLean leaves out every attribute.
+const fqCoDelLean = 2*FQCoDelDropBatch - 1
+
+var goldenFQCoDel = map[string]FQCoDel{
+	"plain":        {Omit: fqCoDelLean},
+	"limit":        {LimitPackets: 100, Omit: fqCoDelLean &^ FQCoDelLimit},
+	"target":       {Target: 3 * time.Millisecond, Interval: 60 * time.Millisecond, Omit: fqCoDelLean &^ (FQCoDelTarget | FQCoDelInterval)},
+	"flows":        {Flows: 16, QuantumBytes: 300, Omit: fqCoDelLean &^ (FQCoDelFlows | FQCoDelQuantum)},
+	"ecn":          {ECN: true, Omit: fqCoDelLean &^ FQCoDelECN},
+	"noecn":        {Omit: fqCoDelLean &^ FQCoDelECN},
+	"ce-threshold": {CEThreshold: 4 * time.Millisecond, Omit: fqCoDelLean &^ FQCoDelCEThreshold},
+	"memory":       {MemoryBytes: 4 << 20, Omit: fqCoDelLean &^ FQCoDelMemory},
+	"drop-batch":   {DropBatch: 8, Omit: fqCoDelLean &^ FQCoDelDropBatch},
+	"everything": {
+		LimitPackets: 1000, Flows: 1024, QuantumBytes: 1514, Target: 5 * time.Millisecond, Interval: 100 * time.Millisecond,
+		MemoryBytes: 32 << 20, ECN: true, CEThreshold: time.Millisecond, DropBatch: 64,
+	},
+}
+
 var goldenSizeTable = map[string]SizeTable{
 	"tbf/size-table":      {OverheadBytes: -14},
 	"htb/size-table":      {OverheadBytes: -14},
 	"htb/size-table-plus": {OverheadBytes: 38},
+	"cake/bottleneck":     {OverheadBytes: -14},
 }
 
 // encodeGolden encodes what a golden case stands for, after AppendTC.
@@ -179,6 +250,14 @@ func encodeGolden(b []byte, name string) ([]byte, error) {
 		q, ok := goldenClass[spec]
 		unknown = !ok
 		b, err = AppendHTBClass(b, q)
+	case "cake":
+		q, ok := goldenCAKE[spec]
+		unknown = !ok
+		b, err = AppendCAKE(b, q)
+	case "fq_codel":
+		q, ok := goldenFQCoDel[spec]
+		unknown = !ok
+		b, err = AppendFQCoDel(b, q)
 	default:
 		unknown = true
 	}
@@ -339,6 +418,12 @@ func goldenNames() []string {
 	}
 	for k := range goldenClass {
 		names = append(names, "class/"+k)
+	}
+	for k := range goldenCAKE {
+		names = append(names, "cake/"+k)
+	}
+	for k := range goldenFQCoDel {
+		names = append(names, "fq_codel/"+k)
 	}
 	slices.Sort(names)
 	return names

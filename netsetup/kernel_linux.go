@@ -327,6 +327,10 @@ func Probe() (Features, []Feature, error) {
 			f.HTB = x.Err == ""
 		case "netem":
 			f.Netem = x.Err == ""
+		case "cake":
+			f.CAKE = x.Err == ""
+		case "fq_codel":
+			f.FQCoDel = x.Err == ""
 		case "ipv6":
 			f.IPv6 = x.Err == ""
 		case featureSeed:
@@ -368,6 +372,15 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 		{Feature{Name: "netem", What: "delay, jitter and loss", Need: "CONFIG_NET_SCH_NETEM, module sch_netem"}, func() error {
 			return k.request("", receiverSide, newPath(stateOf(l), 0).create())
 		}},
+		{Feature{Name: "cake", What: "shaper: cake", Need: "CONFIG_NET_SCH_CAKE, module sch_cake"}, func() error {
+			l.UseShaper(ShaperCAKE)
+			return k.tryQueue("lt-cake", l)
+		}},
+		{Feature{Name: "fq_codel", What: "a queue of kind codel", Need: "CONFIG_NET_SCH_FQ_CODEL, module sch_fq_codel"}, func() error {
+			l.UseShaper(ShaperTBF)
+			l.Queue.Kind = CoDel
+			return k.tryQueue("lt-codel", l)
+		}},
 		{Feature{Name: "ipv6", What: "IPv6 addresses", Need: "CONFIG_IPV6, not disabled"}, func() error {
 			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
 			return err
@@ -385,4 +398,12 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 		found = append(found, f)
 	}
 	return found
+}
+
+// tryQueue builds a link's bottleneck on an IFB of its own.
+func (k *kernel) tryQueue(device string, l Link) error {
+	if err := k.addIFB(AddIFB{Device: device, MTU: l.MTU}); err != nil {
+		return err
+	}
+	return k.request("", device, newShaper(l).create())
 }

@@ -104,6 +104,17 @@ func (r *Run) Initial(ld trace.LinkDir) trace.State {
 	return stateOf(DefaultLink(ld.Link))
 }
 
+// Shaper is the bottleneck of a link, and why it was chosen; the reason is
+// empty where it was asked for by name.
+func (r *Run) Shaper(link string) (kind ShaperKind, why string) {
+	for _, l := range r.Topology.Links {
+		if l.Name == link {
+			return l.Shaper, l.Why
+		}
+	}
+	return "", ""
+}
+
 // Before is the state that the last replay left a direction in, or the
 // topology's where there was none. known is false when a replay was killed
 // before it could say.

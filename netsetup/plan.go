@@ -274,7 +274,8 @@ func (o Redirect) String() string {
 		o.tc("filter add dev %s egress protocol all u32 match u32 0 0 action mirred egress redirect dev %s", o.Device, o.To)
 }
 
-// NewPlan lays out a run of a topology on a kernel with the given features.
+// NewPlan lays out a run of a topology on a kernel with the given features. Its
+// own topology has a shaper chosen where the given one says auto.
 // It fails where the topology needs what the kernel lacks, before anything is
 // created; the error wraps [ErrNotSupported].
 func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
@@ -284,12 +285,21 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
+	t = t.chosen(f)
 	p := &Plan{Run: run, Topology: t, Features: f}
 	snd, rcv := Namespace(run, SenderEnd), Namespace(run, ReceiverEnd)
 	for _, l := range t.Links {
 		if !f.HTB && l.Shaper == ShaperHTB {
 			return nil, fmt.Errorf("link %s: %w: htb (%s); write shaper: tbf",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_HTB, module sch_htb")
+		}
+		if !f.CAKE && l.Shaper == ShaperCAKE {
+			return nil, fmt.Errorf("link %s: %w: cake (%s); choose another shaper",
+				l.Name, ErrNotSupported, "CONFIG_NET_SCH_CAKE, module sch_cake")
+		}
+		if !f.FQCoDel && l.Queue.Kind == CoDel {
+			return nil, fmt.Errorf("link %s: %w: fq_codel (%s); leave the queue's kind out for a drop-tail queue",
+				l.Name, ErrNotSupported, "CONFIG_NET_SCH_FQ_CODEL, module sch_fq_codel")
 		}
 		if !f.Netem && (l.Path == PathNetem || l.Delay > 0) {
 			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",

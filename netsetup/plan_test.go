@@ -11,7 +11,7 @@ import (
 	"linktape/trace"
 )
 
-var allFeatures = Features{IPv6: true, HTB: true, Netem: true}
+var allFeatures = AllFeatures()
 
 // planText writes a plan as it is carried out, and how it is taken back.
 func planText(p *Plan) string {

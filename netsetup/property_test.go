@@ -49,7 +49,7 @@ func (d draw) tbf() TBF {
 		MPUBytes: uint16(d.upTo(65535)), OverheadBytes: uint16(d.upTo(65535)),
 	}
 	if d.bool() {
-		q.BurstBytes = 1 + d.upTo(math.MaxUint32-1)
+		q.BurstBytes = 1 + d.upTo(math.MaxUint32-1-int64(q.OverheadBytes))
 	} else {
 		q.Rate = max(q.Rate, 16)
 		least := time.Duration(1e9/bytesPerSecond(q.Rate)) + tickNs // one byte
@@ -58,7 +58,7 @@ func (d draw) tbf() TBF {
 	if d.bool() && q.Rate < trace.MaxRate-16 {
 		q.PeakRate = q.Rate + 16 + trace.BitRate(d.upTo(int64(trace.MaxRate-q.Rate-16)))
 		if d.bool() {
-			q.PeakBurstBytes = 1 + d.upTo(math.MaxUint32-1)
+			q.PeakBurstBytes = 1 + d.upTo(math.MaxUint32-1-int64(q.OverheadBytes))
 		} else {
 			least := time.Duration(1e9/bytesPerSecond(q.PeakRate)) + tickNs
 			q.PeakBuffer = least + d.time(MaxTBFBuffer-least)
@@ -145,6 +145,36 @@ func (d draw) netem() Netem {
 	return q
 }
 
+func (d draw) micros(longest time.Duration) time.Duration {
+	return (time.Microsecond + d.time(longest-time.Microsecond)).Truncate(time.Microsecond)
+}
+
+func (d draw) cake() CAKE {
+	q := CAKE{
+		Diffserv: CAKEDiffserv(d.IntN(int(cakeDiffservs))), ATM: CAKEATM(d.IntN(int(cakeATMs))), Flows: CAKEFlows(d.IntN(int(cakeFlowModes))),
+		MPUBytes: uint16(d.Uint32()), RTT: d.micros(math.MaxUint32 * time.Microsecond), Target: d.micros(math.MaxUint32 * time.Microsecond),
+		Autorate: d.bool(), MemoryBytes: d.upTo(math.MaxUint32), NAT: d.bool(), Wash: d.bool(), Ingress: d.bool(),
+		AckFilter: CAKEAckFilter(d.IntN(int(cakeAckFilters))), SplitGSO: d.bool(), FWMark: d.Uint32(),
+	}
+	if d.bool() {
+		q.Rate = d.rate()
+	}
+	if q.Raw = d.bool(); !q.Raw {
+		q.OverheadBytes = int16(d.Uint32())
+	}
+	return q
+}
+
+func (d draw) fqCoDel() FQCoDel {
+	return FQCoDel{
+		LimitPackets: uint32(1 + d.upTo(math.MaxUint32-1)), Flows: uint32(1 + d.upTo(FQCoDelMaxFlows-1)),
+		QuantumBytes: uint32(FQCoDelMinQuantum + d.upTo(FQCoDelMaxQuantum-FQCoDelMinQuantum)),
+		Interval:     d.micros(math.MaxUint32 * time.Microsecond), Target: d.micros(math.MaxUint32 * time.Microsecond), ECN: d.bool(),
+		CEThreshold: d.micros(math.MaxUint32 * time.Microsecond), MemoryBytes: 1 + d.upTo(FQCoDelMaxMemory-1),
+		DropBatch: uint32(1 + d.upTo(math.MaxUint32-1)),
+	}
+}
+
 // wireRate is what the wire holds of a rate.
 func wireRate(r trace.BitRate) trace.BitRate {
 	if r == 0 {
@@ -223,5 +253,15 @@ func TestRoundTrip(t *testing.T) {
 			wantNetem.GE = trace.GE{} // too small for 32 bits
 		}
 		check("netem", netem, wantNetem, gotNetem, err)
+
+		cake := d.cake()
+		wantCAKE := cake
+		wantCAKE.Rate = wireRate(cake.Rate)
+		gotCAKE, err := DecodeCAKE(options(AppendCAKE(buf[:0], cake)))
+		check("cake", cake, wantCAKE, gotCAKE, err)
+
+		codel := d.fqCoDel()
+		gotCoDel, err := DecodeFQCoDel(options(AppendFQCoDel(buf[:0], codel)))
+		check("fq_codel", codel, codel, gotCoDel, err)
 	}
 }

@@ -13,6 +13,7 @@ const (
 	handleBottleneck = 1 << 16    // 1: on the IFB
 	handleClass      = 1<<16 | 1  // 1:1 the HTB class
 	handleGate       = 2 << 16    // 2: the TBF leaf below the HTB class
+	handleQueue      = 3 << 16    // 3: the queue below the bucket, where it is no plain one
 	handleLoss       = 16 << 16   // 10: the path's loss, root of the device behind the bottleneck
 	handleLossLeaf   = 16<<16 | 1 // 10:1 its only class
 	handleDelay      = 17 << 16   // 11: the path's delay, below
@@ -25,6 +26,8 @@ const (
 	setHTB
 	setHTBClass
 	setNetem
+	setCAKE
+	setFQCoDel
 )
 
 // request is one qdisc or class to create or change. It is a value without
@@ -37,6 +40,8 @@ type request struct {
 	htb            HTB
 	class          HTBClass
 	netem          *Netem
+	cake           CAKE
+	codel          FQCoDel
 }
 
 // messageType is the rtnetlink message that carries the request.
@@ -61,6 +66,10 @@ func (r *request) append(b []byte, ifindex int32, flags uint16, seq uint32) ([]b
 		b, err = AppendHTBClass(b, r.class)
 	case setNetem:
 		b, err = AppendNetem(b, *r.netem)
+	case setCAKE:
+		b, err = AppendCAKE(b, r.cake)
+	case setFQCoDel:
+		b, err = AppendFQCoDel(b, r.codel)
 	}
 	if err == nil && r.sizeTable {
 		b, err = AppendSizeTable(b, SizeTable{OverheadBytes: -headerBytes})
@@ -91,6 +100,10 @@ func (r *request) command(dev string) string {
 		return head + fmt.Sprintf("tbf rate %dbit burst %d limit %d", r.tbf.Rate, r.tbf.BurstBytes, r.tbf.LimitBytes)
 	case setHTB:
 		return head + fmt.Sprintf("htb default %x", r.htb.Default)
+	case setCAKE:
+		return head + cakeCommand(&r.cake)
+	case setFQCoDel:
+		return head + fqCoDelCommand(&r.codel)
 	}
 	return head + netemCommand(r.netem)
 }

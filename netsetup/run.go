@@ -66,8 +66,8 @@ type LinkStatus struct {
 
 // DirStatus is what the kernel says of one direction.
 type DirStatus struct {
-	Rate         trace.BitRate `json:"rate_bit_s"` // of the token bucket in force; 0: closed
-	LimitBytes   int64         `json:"queue_limit_bytes"`
+	Rate         trace.BitRate `json:"rate_bit_s"`        // of the token bucket in force; 0: closed
+	LimitBytes   int64         `json:"queue_limit_bytes"` // of CoDel in packets of the MTU, of CAKE in the kernel's memory
 	BacklogBytes uint32        `json:"backlog_bytes"`
 	Bytes        uint64        `json:"delivered_bytes"` // of IP packets, since the link is up
 	Packets      uint64        `json:"delivered_packets"`
@@ -76,6 +76,9 @@ type DirStatus struct {
 	Jitter       time.Duration `json:"jitter_ns"`
 	Loss         trace.Prob    `json:"loss"` // mean, of a chain its stationary loss
 	PathDrops    uint32        `json:"path_drops"`
+
+	CAKE  *CAKEStats    `json:"cake,omitempty"`  // of shaper: cake
+	CoDel *FQCoDelStats `json:"codel,omitempty"` // of a queue of kind codel
 }
 
 func checkRunName(run string) error {

@@ -125,8 +125,9 @@ type shaper struct {
 
 	leaf  TBF      // what the bucket was last told
 	class HTBClass // what HTB's class was last told
+	queue queue    // below the bucket
 
-	requests [2]request
+	requests [3]request
 }
 
 // newShaper returns the shaper of a link at the topology's initial rate.
@@ -146,26 +147,39 @@ func (s *shaper) queueBytes(rate trace.BitRate) int64 {
 		return s.limit
 	}
 	n := float64(rate) * s.link.Queue.LimitTime.Seconds() / 8
-	return int64(min(max(n, float64(2*s.link.MTU)), MaxQueue))
+	return min(max(int64(min(n, MaxQueue)), leastQueue(s.link.Queue.Kind, s.link.MTU)), MaxQueue)
 }
 
 // create returns the requests that make the bottleneck at the topology's
 // initial rate.
 func (s *shaper) create() []request {
+	out := s.createBucket()
+	if r := s.queue.create(&s.link, s.grant, s.limit); r.kind != 0 {
+		out = append(out[:len(out):len(out)], r)
+	}
+	return out
+}
+
+// createBucket returns the requests that make what the bottleneck's queue is
+// below.
+func (s *shaper) createBucket() []request {
 	if s.link.Shaper == ShaperHTB {
 		s.requests[0] = request{kind: setHTB, handle: handleBottleneck, parent: parentRoot, sizeTable: true, htb: HTB{Default: handleClass & 0xffff}}
 		root := s.requests[0]
-		parts := s.next(s.link.Rate, 0)
+		parts := s.nextBucket(s.link.Rate, 0)
 		if parts[0].kind != setHTBClass { // the leaf's parent first: there is no queue yet
 			parts[0], parts[1] = parts[1], parts[0]
 		}
 		return append([]request{root}, parts...)
 	}
-	return s.next(s.link.Rate, 0)
+	return s.nextBucket(s.link.Rate, 0)
 }
 
 // forget makes the next requests complete, whatever was told before.
-func (s *shaper) forget() { s.class, s.leaf = HTBClass{}, TBF{} }
+func (s *shaper) forget() {
+	s.class, s.leaf = HTBClass{}, TBF{}
+	s.queue.forget()
+}
 
 // asleep reports whether the bucket in force can leave its queue waiting for
 // longer than a timer's lateness. No change wakes a queue, and each one refills
@@ -180,6 +194,21 @@ func (s *shaper) slow(rate trace.BitRate) bool {
 // next returns the requests for a rate that holds for a time (0: unknown,
 // long). The slice is valid until the next call.
 func (s *shaper) next(rate trace.BitRate, hold time.Duration) []request {
+	out := s.nextBucket(rate, hold)
+	r := s.queue.next(&s.link, s.grant, s.limit, s.budget.backlogged)
+	if r.kind == 0 {
+		return out
+	}
+	// Before the bucket opens: what CAKE sends at an old, low rate would hold
+	// it up at the new one.
+	n := len(out)
+	copy(s.requests[1:], s.requests[:n])
+	s.requests[0] = r
+	return s.requests[:n+1]
+}
+
+// nextBucket is next without the queue below the bucket.
+func (s *shaper) nextBucket(rate trace.BitRate, hold time.Duration) []request {
 	s.limit = s.queueBytes(rate)
 	g := s.budget.next(rate, hold)
 	s.grant = g
@@ -196,7 +225,7 @@ func (s *shaper) bucket(g grant) TBF {
 	if g.closed {
 		// Room for a packet, or it would be refused (sch_tbf.c: tbf_enqueue).
 		room := time.Duration(2 * float64(s.link.MTU) / (float64(gateRate) / 8) * 1e9)
-		return TBF{Rate: gateRate, Buffer: min(room, math.MaxUint32), MPUBytes: gateMPU, LimitBytes: s.limit}
+		return TBF{Rate: gateRate, Buffer: min(room, math.MaxUint32), MPUBytes: gateMPU, LimitBytes: s.bucketLimit()}
 	}
 	burst := float64(s.link.MTU) + float64(g.rate)*lateness.Seconds()/8
 	rate := float64(g.rate)
@@ -207,8 +236,18 @@ func (s *shaper) bucket(g grant) TBF {
 	return TBF{
 		Rate:       max(trace.BitRate(rate), 8*trace.BitPerSecond),
 		BurstBytes: min(max(int64(burst), int64(s.link.MTU+headerBytes)), math.MaxUint32),
-		LimitBytes: s.limit,
+		LimitBytes: s.bucketLimit(),
 	}
+}
+
+// bucketLimit is the limit of the bucket's own queue. Where there is another
+// one below, the kernel does not look at it, but tc insists on one
+// (sch_tbf.c: tbf_change, fifo_set_limit).
+func (s *shaper) bucketLimit() int64 {
+	if s.link.Queue.Kind != trace.DropTail {
+		return 1
+	}
+	return s.limit
 }
 
 // nextHTB shapes with the class where a step has many packets and none takes
@@ -216,7 +255,7 @@ func (s *shaper) bucket(g grant) TBF {
 // carry a debt into a faster step.
 func (s *shaper) nextHTB(g grant) []request {
 	n := 0
-	leaf := TBF{Rate: openRate, BurstBytes: openBurst, LimitBytes: s.limit}
+	leaf := TBF{Rate: openRate, BurstBytes: openBurst, LimitBytes: s.bucketLimit()}
 	rate := g.rate
 	switch {
 	case g.closed, s.slow(rate), g.hold > 0 && g.bytes < htbLeast*s.budget.mtu:

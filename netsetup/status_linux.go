@@ -138,7 +138,7 @@ func (k *kernel) look(namespace string) (*view, error) {
 	}
 	return v, r.conn.dumpQdiscs(func(q *QdiscInfo) {
 		c := *q
-		c.Options = slices.Clone(q.Options)
+		c.Options, c.AppStats = slices.Clone(q.Options), slices.Clone(q.AppStats)
 		v.qdiscs[qdiscID{names[int(q.Ifindex)], q.Handle}] = c
 	})
 }
@@ -211,10 +211,18 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 		}
 	case AddBottleneck:
 		if v := views[o.Namespace]; v != nil {
-			present = v.qdisc(o.Device, handleBottleneck) == string(o.Link.Shaper)
+			root := "tbf"
 			if o.Link.Shaper == ShaperHTB {
 				_, class := v.classes[o.Device]
-				present = present && class && v.qdisc(o.Device, handleGate) == "tbf"
+				present = class && v.qdisc(o.Device, handleGate) == "tbf"
+				root = "htb"
+			}
+			present = present && v.qdisc(o.Device, handleBottleneck) == root
+			switch o.Link.Queue.Kind {
+			case CAKEQueue:
+				present = present && v.qdisc(o.Device, handleQueue) == "cake"
+			case CoDel:
+				present = present && v.qdisc(o.Device, handleQueue) == "fq_codel"
 			}
 		}
 	case AddPath:
@@ -314,13 +322,13 @@ func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
 		}
 	}
 	if v != nil {
-		s.Up = v.direction(ifbUp, receiverSide)
-		s.Down = v.direction(ifbDown, senderSide)
+		s.Up = v.direction(&l, ifbUp, receiverSide)
+		s.Down = v.direction(&l, ifbDown, senderSide)
 	}
 	return s
 }
 
-func (v *view) direction(ifb, out string) DirStatus {
+func (v *view) direction(l *Link, ifb, out string) DirStatus {
 	q := v.qdiscs[qdiscID{ifb, handleBottleneck}]
 	s := DirStatus{BacklogBytes: q.BacklogBytes, Bytes: q.Bytes, Packets: q.Packets, Drops: q.Drops}
 	bucket := q
@@ -336,6 +344,19 @@ func (v *view) direction(ifb, out string) DirStatus {
 			s.Rate = min(t.Rate, class)
 		default:
 			s.Rate = t.Rate
+		}
+	}
+	switch below := v.qdiscs[qdiscID{ifb, handleQueue}]; below.Kind {
+	case "cake":
+		if c, err := DecodeCAKEStats(below.AppStats); err == nil {
+			s.CAKE, s.LimitBytes = &c, int64(c.MemoryLimit)
+		}
+	case "fq_codel":
+		if c, err := DecodeFQCoDelStats(below.AppStats); err == nil {
+			s.CoDel = &c
+		}
+		if c, err := DecodeFQCoDel(below.Options); err == nil {
+			s.LimitBytes = int64(c.LimitPackets) * int64(l.MTU)
 		}
 	}
 	if d, err := DecodeNetem(v.qdiscs[qdiscID{out, handleDelay}].Options); err == nil {

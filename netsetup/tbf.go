@@ -134,6 +134,10 @@ func (q *TBF) params() (p tbfParams, err error) {
 		return p, fmt.Errorf("peak burst without a peakrate")
 	}
 	p.cellLog = cellLog(mtu)
+	// psched_l2t_ns adds them in 32 bits.
+	if n := max(p.burst, p.pburst); uint64(n)+uint64(q.OverheadBytes) > math.MaxUint32 {
+		return p, fmt.Errorf("burst %d bytes and overhead %d bytes: together above %d", n, q.OverheadBytes, uint32(math.MaxUint32))
+	}
 	return p, nil
 }
 

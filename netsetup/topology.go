@@ -15,8 +15,10 @@ type ShaperKind string
 
 // The bottlenecks.
 const (
-	ShaperTBF ShaperKind = "tbf" // token bucket (net/sched/sch_tbf.c), granted step by step
-	ShaperHTB ShaperKind = "htb" // hierarchical token bucket (net/sched/sch_htb.c), gated by a TBF leaf
+	ShaperAuto ShaperKind = "auto" // tbf or htb, as the tape's steps and rates need it: [ChooseShaper]
+	ShaperTBF  ShaperKind = "tbf"  // token bucket (net/sched/sch_tbf.c), granted step by step
+	ShaperHTB  ShaperKind = "htb"  // hierarchical token bucket (net/sched/sch_htb.c), gated by a TBF leaf
+	ShaperCAKE ShaperKind = "cake" // CAKE (net/sched/sch_cake.c) below a token bucket, which grants step by step
 )
 
 // PathKind says how a link delays and loses packets.
@@ -53,6 +55,28 @@ type Link struct {
 	Path   PathKind      `json:"path"`
 	Rate   trace.BitRate `json:"rate_bit_s"` // until a tape says otherwise, in each direction
 	Delay  time.Duration `json:"delay_ns"`   // one way, until a tape says otherwise, in each direction
+
+	// Why says how auto came to Shaper; empty where it was asked for by name.
+	Why string `json:"shaper_why,omitempty"`
+
+	CAKE CAKEOptions `json:"cake,omitzero"` // of ShaperCAKE
+}
+
+// UseShaper sets the shaper, and the queue that goes with it: cake has a queue
+// of its own, whose limit is the one that was set.
+func (l *Link) UseShaper(kind ShaperKind) {
+	unset := trace.Queue{Kind: trace.DropTail, LimitBytes: DefaultQueueBytes}
+	switch {
+	case kind == ShaperCAKE && (l.Queue == unset || l.Queue.Kind == CAKEQueue):
+		l.Queue = trace.Queue{Kind: CAKEQueue}
+	case kind == ShaperCAKE:
+		l.Queue.Kind = CAKEQueue
+	case l.Queue == trace.Queue{Kind: CAKEQueue}:
+		l.Queue = unset
+	case l.Queue.Kind == CAKEQueue:
+		l.Queue.Kind = trace.DropTail
+	}
+	l.Shaper = kind
 }
 
 // Topology is a set of links between one sender and one receiver.
@@ -63,7 +87,7 @@ type Topology struct {
 // DefaultLink returns a link with the given name and every default.
 func DefaultLink(name string) Link {
 	return Link{
-		Name: name, Shaper: ShaperTBF, MTU: DefaultMTU, Path: PathAuto, Rate: DefaultRate,
+		Name: name, Shaper: ShaperAuto, MTU: DefaultMTU, Path: PathAuto, Rate: DefaultRate,
 		Queue: trace.Queue{Kind: trace.DropTail, LimitBytes: DefaultQueueBytes},
 	}
 }
@@ -87,8 +111,8 @@ func ReadTopology(file string) (*Topology, error) {
 //	links:
 //	  att: {}               # every default
 //	  vzw:
-//	    shaper: htb         # tbf (default) or htb
-//	    queue: 300KB        # or a duration, which follows the rate: 200ms
+//	    shaper: htb         # auto (default), tbf, htb or cake
+//	    queue: 300KB        # or a duration, which follows the rate: 200ms; or {limit: 200ms, kind: codel}
 //	    mtu: 1500
 //	    path: netem         # auto (default), netem or none
 //	    rate: 20Mbit        # until a tape says otherwise
@@ -126,7 +150,13 @@ func parseLink(key, value conf.Node) Link {
 	}
 	m := value.Map()
 	if n, ok := m.Get("shaper"); ok {
-		l.Shaper = ShaperKind(n.OneOf(string(ShaperTBF), string(ShaperHTB)))
+		l.Shaper = ShaperKind(n.OneOf(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE)))
+	}
+	if n, ok := m.Get("cake"); ok {
+		if l.Shaper != ShaperCAKE {
+			n.Errorf("these are parameters of CAKE: write shaper: cake beside them, or leave them out")
+		}
+		l.CAKE = parseCAKE(n)
 	}
 	if n, ok := m.Get("path"); ok {
 		l.Path = PathKind(n.OneOf(string(PathAuto), string(PathNetem), string(PathNone)))
@@ -147,26 +177,75 @@ func parseLink(key, value conf.Node) Link {
 		}
 	}
 	if n, ok := m.Get("queue"); ok {
-		q, err := ParseQueue(n.String(), l.MTU)
-		if err != nil && !n.Failed() {
-			n.Errorf("%v", err)
-		}
-		l.Queue = q
+		l.Queue = parseQueue(n, l.Shaper, l.MTU)
+	} else {
+		l.UseShaper(l.Shaper)
 	}
 	m.Done()
 	return l
 }
 
+func parseCAKE(n conf.Node) (o CAKEOptions) {
+	m := n.Map()
+	if n, ok := m.Get("diffserv"); ok {
+		o.Diffserv = n.OneOf(cakeDiffservWords[:]...)
+	}
+	if n, ok := m.Get("flows"); ok {
+		o.Flows = n.OneOf(cakeFlowWords[:]...)
+	}
+	if n, ok := m.Get("rtt"); ok {
+		o.RTT = n.Duration()
+		if !n.Failed() && (o.RTT < MinCAKERTT || o.RTT > MaxCAKERTT) {
+			n.Errorf("rtt outside %v to %v", MinCAKERTT, MaxCAKERTT)
+		}
+	}
+	m.Done()
+	return o
+}
+
+// parseQueue reads a queue: its limit alone, or a mapping of limit and kind.
+func parseQueue(n conf.Node, shaper ShaperKind, mtu int) trace.Queue {
+	kind, limit := trace.DropTail, n
+	if shaper == ShaperCAKE {
+		kind = CAKEQueue
+	}
+	if n.IsMap() {
+		m := n.Map()
+		limit = m.Require("limit")
+		if k, ok := m.Get("kind"); ok {
+			word := trace.QueueKind(k.OneOf(string(trace.DropTail), string(CoDel)))
+			switch {
+			case k.Failed():
+			case shaper == ShaperCAKE:
+				k.Errorf("CAKE has a queue of its own: leave the kind out, or choose another shaper")
+			default:
+				kind = word
+			}
+		}
+		m.Done()
+	}
+	q, err := queueOf(limit.String(), kind, mtu)
+	if err != nil && !limit.Failed() {
+		limit.Errorf("%v", err)
+	}
+	return q
+}
+
 // ParseQueue reads the limit of a drop-tail queue, a size such as "300KB" or a
 // waiting time at the link's rate such as "200ms", and checks it against the
 // link's MTU in bytes.
-func ParseQueue(s string, mtu int) (trace.Queue, error) {
-	q := trace.Queue{Kind: trace.DropTail}
+func ParseQueue(s string, mtu int) (trace.Queue, error) { return queueOf(s, trace.DropTail, mtu) }
+
+func queueOf(s string, kind trace.QueueKind, mtu int) (trace.Queue, error) {
+	q := trace.Queue{Kind: kind}
 	var err error
 	if q.LimitTime, err = time.ParseDuration(s); err != nil {
 		if q.LimitBytes, err = trace.ParseBytes(s); err != nil {
 			return q, fmt.Errorf("queue %q: write a size such as 300KB or a duration such as 200ms", s)
 		}
+	}
+	if q.LimitBytes == 0 && q.LimitTime == 0 && kind == CAKEQueue {
+		return q, fmt.Errorf("queue %q: leave it out for CAKE's own choice", s)
 	}
 	if err := checkQueue(q, mtu); err != nil {
 		return q, fmt.Errorf("queue %q: %w", s, err)
@@ -176,15 +255,20 @@ func ParseQueue(s string, mtu int) (trace.Queue, error) {
 
 // checkQueue verifies a queue against the MTU of its link.
 func checkQueue(q trace.Queue, mtu int) error {
+	least := leastQueue(q.Kind, mtu)
 	switch {
-	case q.Kind != trace.DropTail:
-		return fmt.Errorf("unknown kind %q: only %q can be built", q.Kind, trace.DropTail)
+	case q.Kind != trace.DropTail && q.Kind != CoDel && q.Kind != CAKEQueue:
+		return fmt.Errorf("unknown kind %q: only %q, %q and %q can be built", q.Kind, trace.DropTail, CoDel, CAKEQueue)
+	case q.Kind == CAKEQueue && q.LimitBytes == 0 && q.LimitTime == 0:
+		return nil
 	case q.LimitBytes != 0 && q.LimitTime != 0:
 		return errors.New("limits in bytes and in time: set one")
 	case q.LimitTime != 0 && (q.LimitTime < time.Millisecond || q.LimitTime > time.Minute):
 		return errors.New("outside 1ms to 1m")
-	case q.LimitTime == 0 && (q.LimitBytes < int64(2*mtu) || q.LimitBytes > MaxQueue):
-		return fmt.Errorf("outside two packets (%d bytes) to %d bytes", 2*mtu, MaxQueue)
+	case q.LimitTime == 0 && q.Kind == CAKEQueue && (q.LimitBytes < least || q.LimitBytes > MaxQueue):
+		return fmt.Errorf("outside two packets in the kernel's memory (%d bytes) to %d bytes", least, MaxQueue)
+	case q.LimitTime == 0 && (q.LimitBytes < least || q.LimitBytes > MaxQueue):
+		return fmt.Errorf("outside two packets (%d bytes) to %d bytes", least, MaxQueue)
 	}
 	return nil
 }
@@ -218,8 +302,14 @@ func (t *Topology) Check() error {
 			return fmt.Errorf("topology: link %s: named twice", l.Name)
 		case l.Name == SenderEnd || l.Name == ReceiverEnd:
 			return fmt.Errorf("topology: link %s: the name is kept for an end: choose another", l.Name)
-		case l.Shaper != ShaperTBF && l.Shaper != ShaperHTB:
-			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s or %s", l.Name, l.Shaper, ShaperTBF, ShaperHTB)
+		case l.Shaper != ShaperAuto && l.Shaper != ShaperTBF && l.Shaper != ShaperHTB && l.Shaper != ShaperCAKE:
+			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s, %s, %s or %s", l.Name, l.Shaper, ShaperAuto, ShaperTBF, ShaperHTB, ShaperCAKE)
+		case (l.Shaper == ShaperCAKE) != (l.Queue.Kind == CAKEQueue):
+			return fmt.Errorf("topology: link %s: shaper %s with a queue of kind %q: only shaper %s has kind %q", l.Name, l.Shaper, l.Queue.Kind, ShaperCAKE, CAKEQueue)
+		case l.CAKE != (CAKEOptions{}) && l.Shaper != ShaperCAKE:
+			return fmt.Errorf("topology: link %s: parameters of CAKE with shaper %s: set shaper %s or leave them out", l.Name, l.Shaper, ShaperCAKE)
+		case l.CAKE.RTT != 0 && (l.CAKE.RTT < MinCAKERTT || l.CAKE.RTT > MaxCAKERTT):
+			return fmt.Errorf("topology: link %s: cake: rtt %v: outside %v to %v", l.Name, l.CAKE.RTT, MinCAKERTT, MaxCAKERTT)
 		case l.Path != PathAuto && l.Path != PathNetem && l.Path != PathNone:
 			return fmt.Errorf("topology: link %s: unknown path %q: set %s, %s or %s", l.Name, l.Path, PathAuto, PathNetem, PathNone)
 		case l.MTU < MinMTU || l.MTU > MaxMTU:
@@ -233,6 +323,9 @@ func (t *Topology) Check() error {
 		}
 		if err := checkQueue(l.Queue, l.MTU); err != nil {
 			return fmt.Errorf("topology: link %s: queue: %w", l.Name, err)
+		}
+		if _, _, err := l.CAKE.modes(); err != nil {
+			return fmt.Errorf("topology: link %s: %w", l.Name, err)
 		}
 		seen[l.Name] = true
 	}

@@ -126,6 +126,65 @@ func TestParseQueue(t *testing.T) {
 	}
 }
 
+// Every kind of bottleneck and queue, as it is written and as it is meant.
+func TestParseShapers(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want func(l *Link)
+	}{
+		{"{}", func(l *Link) {}},
+		{"{shaper: auto}", func(l *Link) { l.Shaper = ShaperAuto }},
+		{"{shaper: tbf}", func(l *Link) { l.Shaper = ShaperTBF }},
+		{"{queue: {limit: 300KB}}", func(l *Link) { l.Queue.LimitBytes = 300_000 }},
+		{"{queue: {limit: 200ms, kind: droptail}}", func(l *Link) { l.Queue = trace.Queue{Kind: trace.DropTail, LimitTime: 200 * time.Millisecond} }},
+		{"{shaper: htb, queue: {limit: 200ms, kind: codel}}", func(l *Link) {
+			l.Shaper, l.Queue = ShaperHTB, trace.Queue{Kind: CoDel, LimitTime: 200 * time.Millisecond}
+		}},
+		{"{shaper: cake}", func(l *Link) { l.Shaper, l.Queue = ShaperCAKE, trace.Queue{Kind: CAKEQueue} }},
+		{"{shaper: cake, queue: 4MB}", func(l *Link) { l.Shaper, l.Queue = ShaperCAKE, trace.Queue{Kind: CAKEQueue, LimitBytes: 4_000_000} }},
+		{"{shaper: cake, queue: {limit: 1s}, cake: {diffserv: diffserv4, flows: dual-dsthost, rtt: 50ms}}", func(l *Link) {
+			l.Shaper, l.Queue = ShaperCAKE, trace.Queue{Kind: CAKEQueue, LimitTime: time.Second}
+			l.CAKE = CAKEOptions{Diffserv: "diffserv4", Flows: "dual-dsthost", RTT: 50 * time.Millisecond}
+		}},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			got, err := ParseTopology("f.yaml", []byte("links: {a: "+c.text+"}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := DefaultLink("a")
+			c.want(&want)
+			if d := cmp.Diff(want, got.Links[0]); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+		})
+	}
+}
+
+// Changing the shaper takes the queue along.
+func TestUseShaper(t *testing.T) {
+	set := trace.Queue{Kind: trace.DropTail, LimitBytes: 50_000}
+	l := DefaultLink("a")
+	unset := l.Queue
+	for i, c := range []struct {
+		shaper ShaperKind
+		queue  trace.Queue
+		want   trace.Queue
+	}{
+		{ShaperHTB, unset, unset},
+		{ShaperCAKE, unset, trace.Queue{Kind: CAKEQueue}},
+		{ShaperTBF, trace.Queue{Kind: CAKEQueue}, unset},
+		{ShaperCAKE, set, trace.Queue{Kind: CAKEQueue, LimitBytes: 50_000}},
+		{ShaperAuto, trace.Queue{Kind: CAKEQueue, LimitBytes: 50_000}, set},
+		{ShaperTBF, trace.Queue{Kind: CoDel, LimitTime: time.Second}, trace.Queue{Kind: CoDel, LimitTime: time.Second}},
+	} {
+		l.Queue = c.queue
+		if l.UseShaper(c.shaper); l.Shaper != c.shaper || l.Queue != c.want {
+			t.Errorf("%d: %s has queue %+v, want %+v", i, l.Shaper, l.Queue, c.want)
+		}
+	}
+}
+
 // Check catches in topologies made in code what the parser catches in files.
 func TestTopologyCheck(t *testing.T) {
 	for _, c := range []struct {
@@ -151,7 +210,16 @@ func TestTopologyCheck(t *testing.T) {
 		{"both limits", func(l *Link) { l.Queue.LimitTime = time.Second }, "topology: link att: queue: limits in bytes and in time: set one"},
 		{"short queue", func(l *Link) { l.Queue.LimitBytes = 100 }, "topology: link att: queue: outside two packets (3000 bytes)"},
 		{"long queue", func(l *Link) { l.Queue = trace.Queue{Kind: trace.DropTail, LimitTime: time.Hour} }, "topology: link att: queue: outside 1ms to 1m"},
-		{"AQM", func(l *Link) { l.Queue.Kind = "codel" }, `topology: link att: queue: unknown kind "codel": only "droptail" can be built`},
+		{"CoDel", func(l *Link) { l.Queue.Kind = CoDel }, ""},
+		{"CAKE", func(l *Link) { l.UseShaper(ShaperCAKE) }, ""},
+		{"AQM", func(l *Link) { l.Queue.Kind = "red" }, `topology: link att: queue: unknown kind "red": only "droptail", "codel" and "cake" can be built`},
+		{"CAKE without its queue", func(l *Link) { l.Shaper = ShaperCAKE }, `topology: link att: shaper cake with a queue of kind "droptail": only shaper cake has kind "cake"`},
+		{"CAKE's queue alone", func(l *Link) { l.Queue.Kind = CAKEQueue }, `topology: link att: shaper auto with a queue of kind "cake"`},
+		{"CAKE's options alone", func(l *Link) { l.CAKE.RTT = time.Second }, "topology: link att: parameters of CAKE with shaper auto: set shaper cake or leave them out"},
+		{"diffserv", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.Diffserv = "x" }, `topology: link att: cake: unknown diffserv "x": set one of diffserv3, `},
+		{"flows", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.Flows = "x" }, `topology: link att: cake: unknown flows "x": set one of flowblind, `},
+		{"rtt", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.RTT = 1 }, "topology: link att: cake: rtt 1ns: outside 100µs to 16m40s"},
+		{"CAKE's memory", func(l *Link) { l.Queue.LimitBytes = 11999; l.UseShaper(ShaperCAKE) }, "topology: link att: queue: outside two packets in the kernel's memory (12000 bytes)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := DefaultLink("att")
@@ -211,7 +279,7 @@ func FuzzParseTopology(f *testing.F) {
 		if err := topology.Check(); err != nil {
 			t.Errorf("parsed, but %v", err)
 		}
-		p, err := NewPlan("r", topology, Features{IPv6: true, HTB: true, Netem: true})
+		p, err := NewPlan("r", topology, allFeatures)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -368,7 +368,9 @@ func (p *Player) finish(ended time.Duration) error {
 			errs = append(errs, err)
 			c = l.last[i].now
 		}
-		p.sum.Links = append(p.sum.Links, l.last[i].report(p.dirs[i], ended, c))
+		r := l.last[i].report(p.dirs[i], ended, c)
+		r.Shaper, r.ShaperWhy = shaperOf(p.links, p.dirs[i])
+		p.sum.Links = append(p.sum.Links, r)
 	}
 	t := &l.tally
 	p.sum.Played = ended

@@ -33,6 +33,8 @@ type Summary struct {
 type LinkReport struct {
 	Link            string  `json:"link"`
 	Dir             string  `json:"dir"`
+	Shaper          string  `json:"shaper,omitempty"`     // the bottleneck, where the links say it
+	ShaperWhy       string  `json:"shaper_why,omitempty"` // why it was chosen; empty: asked for by name
 	Steps           int64   `json:"steps"`
 	TapeBytes       int64   `json:"tape_bytes"`      // that the tape allowed while it played
 	DeliveredBytes  int64   `json:"delivered_bytes"` // of IP packets

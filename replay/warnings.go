@@ -1,6 +1,23 @@
 package replay
 
-import "linktape/trace"
+import (
+	"linktape/netsetup"
+	"linktape/trace"
+)
+
+// shaped are links that know their bottlenecks.
+type shaped interface {
+	Shaper(link string) (kind netsetup.ShaperKind, why string)
+}
+
+// shaperOf asks links that know.
+func shaperOf(l Links, ld trace.LinkDir) (kind, why string) {
+	if s, ok := l.(shaped); ok {
+		k, why := s.Shaper(ld.Link)
+		return string(k), why
+	}
+	return "", ""
+}
 
 // warned are links that know why the same tape does not lose and delay the same
 // packets on them each time.

@@ -28,7 +28,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		&ucli.StringFlag{Name: "name", Value: defaultRun, Usage: "name of the run; several live side by side"},
 		&ucli.StringFlag{Name: "links", Usage: "build the named `LINKS` (a,b,c) with every default, without a file"},
 		&ucli.StringFlag{Name: "tape", Usage: "build the links of a `TAPE`, with its queues"},
-		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: tbf or htb", Value: string(netsetup.ShaperTBF)},
+		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: auto, tbf, htb or cake", Value: string(netsetup.ShaperAuto)},
+		&ucli.StringFlag{Name: "for", Usage: "where the shaper is auto, choose it for `TAPE`; default: that of --tape"},
 	}
 	asJSON := &ucli.BoolFlag{Name: "json", Usage: "print JSON"}
 	app := cli.App(&ucli.App{
@@ -124,12 +125,33 @@ func topology(c *ucli.Context) (*netsetup.Topology, error) {
 		}
 	}
 	for i := range t.Links {
-		t.Links[i].Shaper = netsetup.ShaperKind(c.String("shaper"))
+		t.Links[i].UseShaper(netsetup.ShaperKind(c.String("shaper")))
 	}
 	if err := t.Check(); err != nil {
 		return nil, cli.Usagef("%w", err)
 	}
 	return t, nil
+}
+
+// choose settles what --shaper auto leaves open, by the tape if there is one.
+func choose(c *ucli.Context, t *netsetup.Topology, f netsetup.Features) error {
+	file := c.String("for")
+	if file == "" {
+		file = c.String("tape")
+	}
+	var demands map[string]netsetup.Demand
+	if file != "" {
+		r, err := trace.Open(file)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if demands, err = netsetup.DemandsOf(r); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	t.Choose(demands, f)
+	return nil
 }
 
 func plan(c *ucli.Context, stdout io.Writer) error {
@@ -141,7 +163,10 @@ func plan(c *ucli.Context, stdout io.Writer) error {
 	// for a kernel that has everything.
 	f, _, err := netsetup.Probe()
 	if err != nil {
-		f = netsetup.Features{IPv6: true, HTB: true, Netem: true}
+		f = netsetup.AllFeatures()
+	}
+	if err := choose(c, t, f); err != nil {
+		return err
 	}
 	p, err := netsetup.NewPlan(c.String("name"), t, f)
 	if err != nil {
@@ -152,6 +177,9 @@ func plan(c *ucli.Context, stdout io.Writer) error {
 
 func printPlan(stdout io.Writer, p *netsetup.Plan) error {
 	w := bufio.NewWriter(stdout)
+	for _, x := range p.Topology.Choices() {
+		fmt.Fprintln(w, "# shaper", x)
+	}
 	for _, op := range p.Ops {
 		fmt.Fprintln(w, op)
 	}
@@ -173,6 +201,9 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := choose(c, t, f); err != nil {
+		return err
+	}
 	name := c.String("name")
 	p, err := netsetup.NewPlan(name, t, f)
 	if err != nil {
@@ -186,6 +217,9 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	}
 	if !f.Netem && wantsPath(t) {
 		fmt.Fprintln(stderr, "linkup: this kernel has no netem: the links have rates and queues, but no delay, jitter or loss")
+	}
+	for _, x := range t.Choices() {
+		fmt.Fprintln(stderr, "linkup: shaper", x)
 	}
 	for _, x := range f.Warnings(t) {
 		fmt.Fprintln(stderr, "linkup:", x)
@@ -214,10 +248,17 @@ func wantsPath(t *netsetup.Topology) bool {
 }
 
 func queue(q trace.Queue) string {
-	if q.LimitTime > 0 {
-		return q.LimitTime.String()
+	limit := fmt.Sprintf("%d B", q.LimitBytes)
+	switch {
+	case q.LimitTime > 0:
+		limit = q.LimitTime.String()
+	case q.LimitBytes == 0:
+		return string(q.Kind)
 	}
-	return fmt.Sprintf("%d B", q.LimitBytes)
+	if q.Kind != trace.DropTail {
+		limit += " " + string(q.Kind)
+	}
+	return limit
 }
 
 func status(c *ucli.Context, stdout io.Writer) error {

@@ -75,10 +75,10 @@ func TestCommandLines(t *testing.T) {
 		{"plan --links a,,b", 2, "topology: link: name is empty"},
 		{"plan --links a,b,a", 2, "topology: link a: named twice"},
 		{"plan --links snd", 2, "topology: link snd: the name is kept for an end: choose another"},
-		{"plan --links a --shaper cake", 2, `topology: link a: unknown shaper "cake": set tbf or htb`},
+		{"plan --links a --shaper pie", 2, `topology: link a: unknown shaper "pie": set auto, tbf, htb or cake`},
 		{"plan --links a --name Demo", 1, `run: name "Demo": use lower-case letters, digits and, after the first character, hyphens`},
 		{"plan --speed 3", 2, "flag provided but not defined: -speed; see linkup plan --help"},
-		{"plan bad.yaml", 1, "bad.yaml:2:17: unknown \"tbff\": did you mean \"tbf\"? One of tbf, htb\n   1 | links:\n>  2 |   att: {shaper: tbff}\n                       ^"},
+		{"plan bad.yaml", 1, "bad.yaml:2:17: unknown \"tbff\": did you mean \"tbf\"? One of auto, tbf, htb, cake\n   1 | links:\n>  2 |   att: {shaper: tbff}\n                       ^"},
 		{"plan none.yaml", 1, "open none.yaml: no such file or directory"},
 		{"plan --tape none.tape", 1, "open tape: open none.tape: no such file or directory"},
 		{"plan --tape good.yaml", 1, ""},
@@ -160,7 +160,7 @@ func TestPlanTape(t *testing.T) {
 		}},
 		Steps: []trace.Step{
 			{Link: "att", Dir: trace.Up, State: trace.State{Rate: trace.Mbit, Carrier: true}},
-			{Link: "vzw", Dir: trace.Up, State: trace.State{Rate: trace.Mbit, Carrier: true}},
+			{Link: "vzw", Dir: trace.Up, State: trace.State{Rate: 40 * trace.Mbit, Carrier: true}},
 		},
 	}
 	if err := trace.WriteFile("a.tape", tl); err != nil {
@@ -170,10 +170,24 @@ func TestPlanTape(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"tc -n lt.main.att qdisc add dev ifb-up root", "limit 77000\n", "limit 225000\n"} {
+	choices := []string{
+		"# shaper tbf for att: rates go down to 1Mbit: below 12Mbit htb leaves the shaping to a tbf\n",
+		"# shaper htb for vzw: steps from 1s and rates from 40Mbit: more even within a step than tbf, which begins each with a burst\n",
+	}
+	for _, want := range append(choices, "tc -n lt.main.att qdisc add dev ifb-up root", "limit 77000\n", "limit 225000\n") {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the plan lacks %q", want)
 		}
+	}
+	// A topology's auto is chosen for the tape that it is to play, if it is named.
+	if err := os.WriteFile("t.yaml", []byte("links: {vzw: {}}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if stdout, _, err = call(t, "plan", "--for", "a.tape", "t.yaml"); err != nil || !strings.HasPrefix(stdout, choices[1]) {
+		t.Errorf("for a tape: %v\n%s", err, stdout)
+	}
+	if _, _, err = call(t, "plan", "--for", "b.tape", "t.yaml"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("for a missing tape: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -187,6 +188,18 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 	}
 	if s.RatesOnly {
 		how += ", rates only"
+	}
+	said := ""
+	for _, l := range s.Links {
+		if l.ShaperWhy == "" {
+			continue
+		}
+		if line := fmt.Sprintf("shaper of %s: %s: %s\n", l.Link, l.Shaper, l.ShaperWhy); !strings.Contains(said, line) {
+			said += line
+		}
+	}
+	if _, err := io.WriteString(stdout, said); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(stdout, "played %v from %v %s: %d steps, %d missed\n%s; links left: %s\n",
 		s.Played.Round(time.Millisecond), s.From, how, s.Steps, s.Missed, scheduling, s.Left)

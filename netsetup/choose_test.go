@@ -1,0 +1,114 @@
+package netsetup
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"linktape/trace"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The choice follows the measured errors, and says by what.
+func TestChooseShaper(t *testing.T) {
+	fast := Demand{ShortestStep: 100 * time.Millisecond, LowestRate: 12 * trace.Mbit, HighestRate: 50 * trace.Mbit}
+	for _, c := range []struct {
+		name   string
+		demand *Demand
+		edit   func(d *Demand)
+		mtu    int
+		f      Features
+		want   ShaperKind
+		why    string
+	}{
+		{"no tape", nil, nil, 1500, allFeatures, ShaperTBF, "follows every step and rate; the tape is not known"},
+		{"even", &fast, nil, 1500, allFeatures, ShaperHTB, "steps from 100ms and rates from 12Mbit: more even"},
+		{"jumbo frames", &fast, nil, 9000, allFeatures, ShaperTBF, "rates go down to 12Mbit: below 72Mbit"},
+		{"just long enough", &fast, func(d *Demand) { d.ShortestStep = 40 * time.Millisecond }, 1500, allFeatures, ShaperHTB, "steps from 40ms"},
+		{"short", &fast, func(d *Demand) { d.ShortestStep-- }, 1500, allFeatures, ShaperHTB, "steps from 99.999999ms"},
+		{"shorter", &fast, func(d *Demand) { d.ShortestStep = 39 * time.Millisecond }, 1500, allFeatures, ShaperTBF, "steps from 39ms: below 40ms"},
+		{"slow", &fast, func(d *Demand) { d.LowestRate-- }, 1500, allFeatures, ShaperTBF, "rates go down to 11999.999kbit: below 12Mbit"},
+		{"stalls", &fast, func(d *Demand) { d.LowestRate = 0 }, 1500, allFeatures, ShaperTBF, "the tape stalls the link"},
+		{"no htb", &fast, nil, 1500, Features{}, ShaperTBF, "this kernel has no htb"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			demand := c.demand
+			if c.edit != nil {
+				d := *demand
+				c.edit(&d)
+				demand = &d
+			}
+			got, why := ChooseShaper(demand, c.mtu, c.f)
+			if got != c.want || !strings.HasPrefix(why, c.why) {
+				t.Errorf("got  %s: %s\nwant %s: %s", got, why, c.want, c.why)
+			}
+		})
+	}
+}
+
+func TestDemandsOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.tape")
+	step := func(at time.Duration, link string, d trace.Direction, rate trace.BitRate, carrier bool) trace.Step {
+		return trace.Step{At: at, Link: link, Dir: d, State: trace.State{Rate: rate, Carrier: carrier}}
+	}
+	err := trace.WriteFile(file, &trace.Timeline{
+		Meta: trace.Meta{Duration: time.Second, Links: []trace.Link{{Name: "a", Up: true, Down: true}, {Name: "b", Up: true}, {Name: "c", Up: true}}},
+		Steps: []trace.Step{
+			step(0, "a", trace.Down, 3*trace.Mbit, true),
+			step(0, "a", trace.Up, 5*trace.Mbit, true),
+			step(0, "b", trace.Up, 7*trace.Mbit, true),
+			step(0, "c", trace.Up, 9*trace.Mbit, true),
+			step(300*time.Millisecond, "a", trace.Up, 2*trace.Mbit, true),
+			step(400*time.Millisecond, "a", trace.Down, 8*trace.Mbit, true), // other steps between
+			step(900*time.Millisecond, "b", trace.Up, 7*trace.Mbit, false),
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tape, err := trace.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tape.Close()
+	got, err := DemandsOf(tape)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Demand{
+		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit},
+		"b": {100 * time.Millisecond, 0, 7 * trace.Mbit}, // to the tape's end
+		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// Only auto is replaced; what is planned says so, and what was given stays.
+func TestChoose(t *testing.T) {
+	topology := &Topology{Links: []Link{DefaultLink("a"), DefaultLink("b"), DefaultLink("c"), DefaultLink("d")}}
+	topology.Links[1].UseShaper(ShaperCAKE)
+	p, err := NewPlan("x", topology, allFeatures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []ShaperKind{ShaperTBF, ShaperCAKE, ShaperTBF, ShaperTBF} {
+		if got := p.Topology.Links[i].Shaper; got != want {
+			t.Errorf("link %d: %s, want %s", i, got, want)
+		}
+	}
+	if topology.Links[0].Shaper != ShaperAuto {
+		t.Error("the topology that was given is changed")
+	}
+	topology.Choose(map[string]Demand{"c": {time.Second, 20 * trace.Mbit, 20 * trace.Mbit}}, allFeatures)
+	want := []string{
+		"tbf for a, d: follows every step and rate; the tape is not known",
+		"htb for c: steps from 1s and rates from 20Mbit: more even within a step than tbf, which begins each with a burst",
+	}
+	if d := cmp.Diff(want, topology.Choices()); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+}
