@@ -5,6 +5,7 @@
 #   make test    runs every test that this machine can run, and says which it cannot
 #   make lab     runs the tests that need netem, in a virtual-time kernel
 #   make kernels runs the links' tests on other kernels
+#   make soak    kills the builder of links at every point, three times over (root)
 #   make lint    checks the sources
 #   make bench   runs the benchmarks (root for those on real links)
 #   make fuzz    runs every fuzz target for FUZZTIME
@@ -21,7 +22,7 @@ ROOT := $(filter 0,$(shell id -u))
 # What the machine promises to privileged tests; see internal/privtest.
 PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
 
-.PHONY: build demo test lint unit lab portable field kernels bench fuzz golden clean
+.PHONY: build demo test lint unit lab portable field kernels soak bench fuzz golden clean
 
 build:
 	@tools/need go
@@ -57,6 +58,13 @@ lab: build
 	bin/lab run -- bin/demo --bin bin --out out/lab
 	@echo "== the lab itself; three runs of each experiment leave the same bytes"
 	LINKTAPE_REQUIRE=lab-kernel $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
+
+# A run's builder is killed before every system call that changes anything, in
+# three whole sweeps, on this kernel and in the lab; some 20 minutes.
+soak: build
+	@$(if $(ROOT),,echo "make soak builds links, which needs root: run sudo make soak" >&2; exit 1)
+	LINKTAPE_SOAK=3 LINKTAPE_REQUIRE="$(PROMISE)" go test -count=1 -v -timeout 2h -run TestKillSweep ./netsetup
+	LINKTAPE_SOAK=1 bin/lab test -v -timeout 2h -run TestKillSweep ./netsetup
 
 # The same functional tests on other kernels: Debian's packaged 6.1 as
 # User-Mode-Linux, and its 6.12 in an emulated computer with two processors.

@@ -42,21 +42,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage:  "print what up would create, in order, as ip and tc commands",
 			Action: func(c *ucli.Context) error { return plan(c, stdout) },
 		}, {
-			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)", Flags: source,
+			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)",
+			Flags:  append(slices.Clone(source), &ucli.IntFlag{Name: "owner", Usage: "process `PID` that the run belongs to: gc removes the run when that has ended"}),
 			Usage:  "build the links: all of them, or nothing",
 			Action: func(c *ucli.Context) error { return up(ctx, c, stdout, stderr) },
-		}, {
-			Name: "down", ArgsUsage: "[RUN]",
-			Usage: "remove exactly what a run made, also after a crash",
-			Flags: []ucli.Flag{&ucli.BoolFlag{Name: "kill", Usage: "kill the processes inside it first"}},
-			Action: func(c *ucli.Context) error {
-				name, err := runArg(c)
-				if err != nil {
-					return err
-				}
-				return netsetup.Down(name, c.Bool("kill"))
-			},
-		}, {
+		}, downCommand(), gcCommand(stdout), {
 			Name: "status", ArgsUsage: "[RUN]", Flags: []ucli.Flag{asJSON},
 			Usage:  "read back what the kernel has and compare it with the plan; exit status 3 if they differ",
 			Action: func(c *ucli.Context) error { return status(c, stdout) },
@@ -165,6 +155,9 @@ func printPlan(stdout io.Writer, p *netsetup.Plan) error {
 }
 
 func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	if c.IsSet("owner") && c.Int("owner") < 1 {
+		return cli.Usagef("--owner %d: name a process by its number", c.Int("owner"))
+	}
 	t, err := topology(c)
 	if err != nil {
 		return err
@@ -178,6 +171,7 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	p.Owner = c.Int("owner")
 	progress := cli.NewProgress(stderr, "building run "+name)
 	err = netsetup.Up(ctx, p, progress.Set)
 	progress.Done()
@@ -268,6 +262,9 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if s.Owner != 0 {
+		fmt.Fprintf(stdout, "owner: process %d\n", s.Owner)
 	}
 	for _, x := range s.Warnings {
 		fmt.Fprintln(stdout, "warning:", x)

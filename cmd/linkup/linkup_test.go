@@ -64,7 +64,7 @@ func TestCommandLines(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"frob", 2, `unknown command "frob": one of plan, up, down, status, list, exec, check`},
+		{"frob", 2, `unknown command "frob": one of plan, up, down, gc, status, list, exec, check`},
 		{"plan", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"up", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan a b", 2, usage},
@@ -84,6 +84,8 @@ func TestCommandLines(t *testing.T) {
 		{"plan --tape good.yaml", 1, ""},
 		{"down a b", 2, "usage: linkup down [RUN]"},
 		{"down Demo", 1, `run: name "Demo": use lower-case letters, digits and, after the first character, hyphens`},
+		{"down --all a", 2, "--all means every run: name none"},
+		{"gc a", 2, "usage: linkup gc "},
 		{"status a b", 2, "usage: linkup status [RUN]"},
 		{"status ../a", 1, `run: name "../a": use lower-case letters, digits and, after the first character, hyphens`},
 		{"exec", 2, "usage: linkup exec RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]"},
@@ -110,7 +112,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var b strings.Builder
-	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "status --help", "list --help", "exec --help", "check --help"} {
+	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "check --help"} {
 		stdout, stderr, err := call(t, strings.Fields(args)...)
 		if err != nil || stderr != "" {
 			t.Errorf("%s: %v, %q", args, err, stderr)
