@@ -23,6 +23,9 @@ type Run struct {
 // Probe fails: links need Linux.
 func Probe() (Features, []Feature, error) { return Features{}, nil, errSystem() }
 
+// Examine fails: links need Linux.
+func Examine() (*Examination, error) { return nil, errSystem() }
+
 // Up fails: links need Linux.
 func Up(context.Context, *Plan, func(float64)) error { return errSystem() }
 

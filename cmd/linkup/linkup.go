@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,7 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Action: execIn,
 		}, {
 			Name: "check", Flags: []ucli.Flag{asJSON},
-			Usage:  "find out what this kernel can do, by trying; exit status 1 if links cannot be built",
+			Usage:  "find out what this kernel and machine can do, by trying; exit status 1 if links cannot be built",
 			Action: func(c *ucli.Context) error { return check(c, stdout) },
 		}},
 	}, stdin, stdout, stderr)
@@ -309,26 +308,4 @@ func execIn(c *ucli.Context) error {
 		return err
 	}
 	return netsetup.Exec(args[0], args[1], append([]string{file}, argv[1:]...), os.Environ())
-}
-
-func check(c *ucli.Context, stdout io.Writer) error {
-	if _, err := cli.Args(c, 0, 0); err != nil {
-		return err
-	}
-	_, found, missing := netsetup.Probe()
-	if found == nil {
-		return missing
-	}
-	if c.Bool("json") {
-		return errors.Join(cli.PrintJSON(stdout, found), missing)
-	}
-	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	for _, f := range found {
-		state := "works"
-		if f.Err != "" {
-			state = "missing: " + f.Err + "; needs " + f.Need
-		}
-		fmt.Fprintf(w, "%s\tfor %s\t%s\n", f.Name, f.What, state)
-	}
-	return errors.Join(w.Flush(), missing)
 }

@@ -285,11 +285,26 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []netsetup.Feature
-	if err := json.Unmarshal([]byte(stdout), &found); err != nil {
+	var e netsetup.Examination
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil {
 		t.Fatal(err)
 	}
-	if len(found) < 7 || found[0].Name != "veth" || found[0].Err != "" || found[0].Need == "" || found[0].What == "" {
-		t.Errorf("%+v", found)
+	if f := e.Findings; e.Kernel == "" || e.Processors < 1 || len(f) < 20 || f[0].Name != "veth" || f[0].Err != "" || f[0].Need == "" || f[0].What == "" || !f[0].Vital {
+		t.Errorf("%+v", e)
 	}
+}
+
+// The table of findings, and what follows it.
+func TestPrintExamination(t *testing.T) {
+	e := &netsetup.Examination{Kernel: "Linux 6.1.0 x86_64", Processors: 4, Findings: []netsetup.Finding{
+		{Feature: netsetup.Feature{Name: "ifb", What: "the bottlenecks", Need: "module ifb"}, Vital: true},
+		{Feature: netsetup.Feature{Name: "netem", What: "delay, jitter and loss", Need: "module sch_netem", Err: "unknown"}, Cost: "no delay", Mend: "modprobe -a sch_netem"},
+		{Feature: netsetup.Feature{Name: "clock", What: "the replay's clock", Err: "the clock source is hpet"}, Value: "hpet, 1µs a reading", Cost: "steps are later", Mend: "boot with tsc=reliable"},
+		{Feature: netsetup.Feature{Name: "netem-slot", What: "slots", Need: "module sch_netem", Err: "there is no netem"}, Cost: "no slots", Mend: "modprobe -a sch_netem"},
+	}}
+	var b strings.Builder
+	if err := printExamination(&b, e); err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "check.golden", b.String())
 }
