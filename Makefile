@@ -6,6 +6,7 @@
 #   make kernels runs the links' tests on every kernel, the lab's first
 #   make lab     runs what is measured in virtual time, and the lab's own tests
 #   make soak    runs all of that many times over, and stops where it differs
+#   make sweep   kills the builder of links at every point, three times over (root)
 #   make lint    checks the sources
 #   make bench   runs the benchmarks (root for those on real links)
 #   make fuzz    runs every fuzz target for FUZZTIME
@@ -22,7 +23,7 @@ ROOT := $(filter 0,$(shell id -u))
 # What the machine promises to privileged tests; see internal/privtest.
 PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
 
-.PHONY: build demo test lint unit kernel kernels lab soak portable field bench fuzz golden clean
+.PHONY: build demo test lint unit kernel kernels lab soak sweep portable field bench fuzz golden clean
 
 build:
 	@tools/need go
@@ -82,6 +83,13 @@ SUITES ?= 20
 soak: kernel
 	@tools/need $(EXPERIMENTS)
 	tools/soak $(RUNS) $(SUITES)
+
+# A run's builder is killed before every system call that changes anything, in
+# three whole sweeps, on this kernel and in the lab; some 20 minutes.
+sweep: kernel
+	@$(if $(ROOT),,echo "make sweep builds links, which needs root: run sudo make sweep" >&2; exit 1)
+	LINKTAPE_SWEEPS=3 LINKTAPE_REQUIRE="$(PROMISE)" go test -count=1 -v -timeout 2h -run TestKillSweep ./netsetup
+	LINKTAPE_SWEEPS=1 bin/lab test -v -timeout 2h -run TestKillSweep ./netsetup
 
 # The same bytes on every architecture, and everything but the last step onto
 # the kernel on every system.

@@ -29,7 +29,7 @@ func bottlenecks() []Link {
 	return out
 }
 
-func nameOf(l Link) string {
+func shapedName(l Link) string {
 	if l.Queue.Kind == CoDel {
 		return string(l.Shaper) + "+codel"
 	}
@@ -140,7 +140,7 @@ func TestBottleneckAccuracy(t *testing.T) {
 	steps := []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond}
 	var table strings.Builder
 	for _, l := range bottlenecks() {
-		t.Run(nameOf(l), func(t *testing.T) {
+		t.Run(shapedName(l), func(t *testing.T) {
 			privtest.Require(t, needs(l)...)
 			for _, tape := range []struct {
 				name            string
@@ -158,8 +158,8 @@ func TestBottleneckAccuracy(t *testing.T) {
 						rates = append(rates, rate)
 					}
 					got := measure(t, l, rates, step)
-					errs[key{nameOf(l), tape.name, step}] = got
-					fmt.Fprintf(&table, "| %s | %s | %v | %+.2f | %.3f |\n", nameOf(l), tape.name, step, 100*got.total, got.fine)
+					errs[key{shapedName(l), tape.name, step}] = got
+					fmt.Fprintf(&table, "| %s | %s | %v | %+.2f | %.3f |\n", shapedName(l), tape.name, step, 100*got.total, got.fine)
 				}
 			}
 		})

@@ -2,7 +2,12 @@ package netsetup
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +15,7 @@ import (
 	"linktape/trace"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,20 +99,117 @@ func BenchmarkUpdate(b *testing.B) {
 	})
 }
 
-// BenchmarkUpDown16 builds and removes a run of 16 links.
-func BenchmarkUpDown16(b *testing.B) {
+// BenchmarkUpDown builds and removes runs of many links: how long each takes,
+// how long the kernel works on after Down has returned, and what memory a link
+// takes, in the builder and in the kernel.
+func BenchmarkUpDown(b *testing.B) {
 	privtest.Require(b, "ifb", "tbf")
-	var names []string
-	for i := range 16 {
-		names = append(names, fmt.Sprintf("l%d", i))
+	for _, n := range []int{16, 64, 128, MaxLinks} {
+		b.Run(fmt.Sprintf("links=%d", n), func(b *testing.B) {
+			var names []string
+			for i := range n {
+				names = append(names, fmt.Sprintf("l%d", i))
+			}
+			p := newPlan(b, "bench", links(names...))
+			awaitCleanup(b)
+			var up, status, down, gone time.Duration
+			var process, kernel int64
+			lap := func(d *time.Duration, f func() error) {
+				start := time.Now()
+				if err := f(); err != nil {
+					b.Fatal(err)
+				}
+				*d += time.Since(start)
+			}
+			for b.Loop() {
+				processBefore, kernelBefore := memory(b)
+				lap(&up, func() error { return Up(b.Context(), p, nil) })
+				processAfter, kernelAfter := memory(b)
+				process += processAfter - processBefore
+				kernel += kernelAfter - kernelBefore
+				lap(&status, func() error {
+					s, err := Status("bench")
+					if err == nil && len(s.Differences) > 0 {
+						err = fmt.Errorf("differs: %q", s.Differences)
+					}
+					return err
+				})
+				lap(&down, func() error { return Down("bench", false) })
+				lap(&gone, func() error { awaitCleanup(b); return nil })
+			}
+			for _, m := range []struct {
+				unit string
+				d    time.Duration
+			}{{"up-s", up}, {"status-s", status}, {"down-s", down}, {"kernel-after-s", gone}} {
+				b.ReportMetric(m.d.Seconds()/float64(b.N), m.unit)
+			}
+			b.ReportMetric(float64(process)/float64(b.N)/float64(n)/1024, "process-KiB/link")
+			b.ReportMetric(float64(kernel)/float64(b.N)/float64(n)/1024, "kernel-KiB/link")
+			b.ReportMetric(0, "ns/op") // the sum of all this
+		})
 	}
-	p := newPlan(b, "bench", links(names...))
-	for b.Loop() {
-		if err := Up(b.Context(), p, nil); err != nil {
+}
+
+// awaitCleanup waits until the kernel has removed every namespace that was
+// given up so far. It does so one batch after the other, in order
+// (net/core/net_namespace.c: cleanup_net), so another one is made and given up,
+// with a device of which one end is here: when that is gone, all are.
+func awaitCleanup(b *testing.B) {
+	const device = "lt-cleanup"
+	home, err := netns.Get()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer home.Close()
+	updates, done := make(chan netlink.LinkUpdate, 1000), make(chan struct{})
+	defer close(done)
+	if err := netlink.LinkSubscribe(updates, done); err != nil {
+		b.Fatal(err)
+	}
+	err = onOwnThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "v"
+		return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: device, PeerNamespace: netlink.NsFd(home)})
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for enough := time.After(time.Minute); ; {
+		select {
+		case u := <-updates:
+			if u.Header.Type == unix.RTM_DELLINK && u.Attrs().Name == device {
+				return
+			}
+		case <-enough:
+			b.Fatal("the kernel has not removed a namespace in a minute")
+		}
+	}
+}
+
+// memory is what the process and the kernel have in use, in bytes (proc(5):
+// VmRSS of status; meminfo).
+func memory(b *testing.B) (process, kernel int64) {
+	sum := func(file string, fields ...string) (total int64) {
+		data, err := os.ReadFile(file)
+		if err != nil {
 			b.Fatal(err)
 		}
-		if err := Down("bench", false); err != nil {
-			b.Fatal(err)
+		for line := range strings.Lines(string(data)) {
+			name, value, _ := strings.Cut(line, ":")
+			if !slices.Contains(fields, name) {
+				continue
+			}
+			n, err := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			total += n * 1024
 		}
+		return total
 	}
+	runtime.GC()
+	return sum("/proc/self/status", "VmRSS"), sum("/proc/meminfo", "Slab", "Percpu", "VmallocUsed", "KernelStack", "PageTables")
 }

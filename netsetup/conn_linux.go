@@ -1,14 +1,16 @@
 package netsetup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// conn is an rtnetlink socket in one namespace, and a packet socket to kick
-// sleeping queues with. It is not safe for concurrent use.
+// conn is an rtnetlink socket in one namespace, and, once dialKicks was called,
+// a packet socket to kick sleeping queues with. It is not safe for concurrent
+// use.
 type conn struct {
 	fd     int
 	packet int
@@ -27,7 +29,7 @@ const kickBuffer = 8 << 20
 // unless another process holds its lock.
 const timeoutSeconds = 5
 
-// dialThread opens the sockets in the thread's namespace.
+// dialThread opens the rtnetlink socket in the thread's namespace.
 func dialThread() (*conn, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
 	if err != nil {
@@ -47,18 +49,34 @@ func dialThread() (*conn, error) {
 			return nil, fmt.Errorf("prepare rtnetlink socket: %w", err)
 		}
 	}
+	return c, nil
+}
+
+// dialKicks opens the packet socket in the thread's namespace, which is the
+// connection's, once. Whoever builds or looks does without: the kernel takes
+// some 10 ms to close one (net/packet/af_packet.c: packet_release waits in
+// synchronize_net).
+func (c *conn) dialKicks() error {
+	if c.packet >= 0 {
+		return nil
+	}
 	// No protocol has this type (IEEE 802: local experimental).
 	c.frame[12], c.frame[13] = 0x88, 0xb5
-	c.packet, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		c.Close()
-		return nil, fmt.Errorf("open packet socket: %w", err)
+		return fmt.Errorf("open packet socket: %w", err)
 	}
-	if err := unix.SetsockoptInt(c.packet, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, kickBuffer); err != nil {
-		c.Close()
-		return nil, fmt.Errorf("prepare packet socket: %w", err)
+	c.packet = fd
+	// In a user namespace the buffer stays as large as anybody's, and kicks are
+	// refused earlier.
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, kickBuffer)
+	if errors.Is(err, unix.EPERM) {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, kickBuffer)
 	}
-	return c, nil
+	if err != nil {
+		return fmt.Errorf("prepare packet socket: %w", err)
+	}
+	return nil
 }
 
 // Close closes the sockets.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
@@ -32,11 +33,24 @@ type room struct {
 
 func newKernel() *kernel { return &kernel{rooms: make(map[string]*room)} }
 
-// Close closes the connections.
+// Close closes the connections, many at a time: packet sockets wait for each
+// other's grace period then, and not one after the other for its own.
 func (k *kernel) Close() {
+	const atOnce = 64
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
 	for _, r := range k.rooms {
-		r.close()
+		if r.conn == nil || r.conn.packet < 0 {
+			r.close()
+			continue
+		}
+		slots <- struct{}{}
+		wait.Go(func() {
+			r.close()
+			<-slots
+		})
 	}
+	wait.Wait()
 	clear(k.rooms)
 }
 
@@ -60,26 +74,38 @@ func (k *kernel) room(name string) (*room, error) {
 	if r := k.rooms[name]; r != nil {
 		return r, nil
 	}
-	r := &room{name: name, file: netns.None(), index: make(map[string]int)}
+	var r *room
 	err := withNamespace(name, func() (err error) {
-		if r.file, err = netns.GetFromPath(namespaceFile(name)); err != nil {
-			return err
-		}
-		if r.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-			return err
-		}
-		if r.conn, err = dialThread(); err != nil {
-			return err
-		}
-		r.eth, err = ethtool.NewEthtool()
+		r, err = openRoom(name)
 		return err
 	})
 	if err != nil {
-		r.close()
 		return nil, err
 	}
 	k.rooms[name] = r
 	return r, nil
+}
+
+// openRoom opens the thread's namespace under a name.
+func openRoom(name string) (r *room, err error) {
+	r = &room{name: name, file: netns.None(), index: make(map[string]int)}
+	defer func() {
+		if err != nil {
+			r.close()
+			r = nil
+		}
+	}()
+	if r.file, err = netns.Get(); err != nil {
+		return r, err
+	}
+	if r.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return r, err
+	}
+	if r.conn, err = dialThread(); err != nil {
+		return r, err
+	}
+	r.eth, err = ethtool.NewEthtool()
+	return r, err
 }
 
 // device returns the index of a device.
@@ -126,11 +152,21 @@ func (k *kernel) do(op Op) error {
 	return fmt.Errorf("unknown step %T", op)
 }
 
+// addNamespace marks the namespace before it gives it its name: what has the
+// name without the mark is somebody else's.
 func (k *kernel) addNamespace(o AddNamespace) error {
-	if err := createNamespace(o.Name); err != nil {
-		return err
-	}
-	return k.withDevice(o.Name, "lo", func(r *room, l netlink.Link) error { return r.links.LinkSetUp(l) })
+	return createNamespace(o.Name, func() error {
+		r, err := openRoom(o.Name)
+		if err != nil {
+			return err
+		}
+		k.rooms[o.Name] = r
+		lo := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: loopbackIndex}}
+		if err := r.links.LinkSetAlias(lo, mark(o.Name)); err != nil {
+			return fmt.Errorf("mark it: %w", err)
+		}
+		return r.links.LinkSetUp(lo)
+	})
 }
 
 func (k *kernel) setSysctls(o SetSysctls) error {

@@ -23,11 +23,20 @@ type Run struct {
 // Probe fails: links need Linux.
 func Probe() (Features, []Feature, error) { return Features{}, nil, errSystem() }
 
+// Examine fails: links need Linux.
+func Examine() (*Examination, error) { return nil, errSystem() }
+
 // Up fails: links need Linux.
 func Up(context.Context, *Plan, func(float64)) error { return errSystem() }
 
 // Down fails: links need Linux.
 func Down(string, bool) error { return errSystem() }
+
+// DownAll fails: links need Linux.
+func DownAll(bool) error { return errSystem() }
+
+// GC fails: links need Linux.
+func GC(bool, bool) ([]Garbage, error) { return nil, errSystem() }
 
 // Status fails: links need Linux.
 func Status(string) (*RunStatus, error) { return nil, errSystem() }

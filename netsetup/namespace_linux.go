@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,16 +62,36 @@ func asRoot(err error) string {
 	return ""
 }
 
+// loopbackIndex is the loopback device's in every namespace
+// (include/net/net_namespace.h: LOOPBACK_IFINDEX).
+const loopbackIndex = 1
+
 // prepareNamespaceDir makes the folder of named namespaces a mount point of its
 // own, as "ip netns add" does and as it stays afterwards. Otherwise the first
 // "ip netns add" of somebody else would mount the folder over itself and hide
 // the mounts below from "linkup down" (iproute2 ip/ipnetns.c: netns_add).
+//
+// Two that do so at once would hide each other's mounts likewise, so the folder
+// is locked meanwhile, as newer releases of iproute2 do too.
 func prepareNamespaceDir() error {
 	if err := os.MkdirAll(namespaceDir, 0o755); err != nil {
 		return err
 	}
+	dir, err := os.Open(namespaceDir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	for {
+		if err = unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("lock it: %w", err)
+	}
 	share := func() error { return unix.Mount("", namespaceDir, "none", unix.MS_SHARED|unix.MS_REC, "") }
-	err := share()
+	err = share()
 	if errors.Is(err, unix.EINVAL) { // no mount point yet
 		if err = unix.Mount(namespaceDir, namespaceDir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
 			err = share()
@@ -80,8 +101,9 @@ func prepareNamespaceDir() error {
 }
 
 // createNamespace makes a new network namespace under a name, as "ip netns
-// add" does. It fails where the name is taken.
-func createNamespace(name string) error {
+// add" does. It fails where the name is taken. prepare runs inside before the
+// namespace gets its name.
+func createNamespace(name string, prepare func() error) error {
 	if err := prepareNamespaceDir(); err != nil {
 		return fmt.Errorf("create namespace %s: prepare %s: %w%s", name, namespaceDir, err, asRoot(err))
 	}
@@ -95,6 +117,9 @@ func createNamespace(name string) error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return err
 		}
+		if err := prepare(); err != nil {
+			return err
+		}
 		self := "/proc/self/task/" + strconv.Itoa(unix.Gettid()) + "/ns/net"
 		return unix.Mount(self, file, "none", unix.MS_BIND, "")
 	})
@@ -105,16 +130,82 @@ func createNamespace(name string) error {
 	return nil
 }
 
-// removeNamespace removes a named namespace; one that is not there is no error.
+// removeNamespace removes a named namespace of ours; one that is not there is
+// no error. It refuses one that does not bear our mark: somebody else gave it
+// the name.
 func removeNamespace(name string) error {
+	switch kind, err := inspectNamespace(name); {
+	case err != nil:
+		return fmt.Errorf("remove namespace %s: %w", name, err)
+	case kind == foreignNamespace:
+		return fmt.Errorf("remove namespace %s: it is not of this run, for it lacks the mark of linkup (the alias %s of lo): rename or remove it with ip netns", name, mark(name))
+	}
 	file := namespaceFile(name)
 	if err := unix.Unmount(file, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("remove namespace %s: %w", name, err)
+		return fmt.Errorf("remove namespace %s: %w%s", name, err, asRoot(err))
 	}
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove namespace %s: %w", name, err)
+		return fmt.Errorf("remove namespace %s: %w%s", name, err, asRoot(err))
 	}
 	return nil
+}
+
+// namespaceKind says what a namespace's name stands for.
+type namespaceKind uint8
+
+const (
+	noNamespace      namespaceKind = iota
+	emptyNamespace                 // a file only: creation was cut short, or the computer was started again since
+	someNamespace                  // one of which no more is known
+	ownNamespace                   // it bears our mark
+	foreignNamespace               // it does not, or is no namespace at all
+)
+
+// nameOf finds out what kind of file a namespace's name stands for, without
+// looking into it.
+func nameOf(name string) (namespaceKind, error) {
+	file := namespaceFile(name)
+	st, err := os.Lstat(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return noNamespace, nil
+	}
+	var fs unix.Statfs_t
+	if err == nil {
+		err = unix.Statfs(file, &fs)
+	}
+	switch {
+	case err != nil:
+		return noNamespace, err
+	case int64(fs.Type) == unix.NSFS_MAGIC:
+		return someNamespace, nil
+	case st.Mode().IsRegular() && st.Size() == 0:
+		return emptyNamespace, nil
+	}
+	return foreignNamespace, nil
+}
+
+// inspectNamespace finds out whether a name is taken, and by whom.
+func inspectNamespace(name string) (kind namespaceKind, err error) {
+	if kind, err = nameOf(name); kind != someNamespace || err != nil {
+		return kind, err
+	}
+	err = withNamespace(name, func() error {
+		links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer links.Close()
+		lo, err := links.LinkByIndex(loopbackIndex)
+		if err != nil {
+			return err
+		}
+		kind = foreignNamespace
+		if lo.Attrs().Alias == mark(name) {
+			kind = ownNamespace
+		}
+		return nil
+	})
+	return kind, err
 }
 
 // namespaceExists reports whether a name is taken.

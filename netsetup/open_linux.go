@@ -28,6 +28,12 @@ func Open(name string) (*Run, error) {
 		return nil, err
 	}
 	r, err := readRecord(name)
+	if err == nil {
+		var here bool
+		if here, err = r.ofThisBoot(); err == nil && !here {
+			err = fmt.Errorf("run %s is from before the computer was started again: remove it with linkup down %s", name, name)
+		}
+	}
 	if err == nil && !r.Complete {
 		err = fmt.Errorf("run %s was left half-built: remove it with linkup down %s", name, name)
 	}
@@ -70,6 +76,9 @@ func (r *Run) Endpoint(ld trace.LinkDir) (*Endpoint, error) {
 func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 	room, err := r.kernel.room(Namespace(r.Name, l.Name))
 	if err != nil {
+		return nil, err
+	}
+	if err := withNamespace(room.name, room.conn.dialKicks); err != nil {
 		return nil, err
 	}
 	index := make(map[string]int32)

@@ -80,6 +80,11 @@ type Plan struct {
 	Topology *Topology
 	Features Features
 	Ops      []Op
+
+	// Owner is the number of the process that the run belongs to: when it has
+	// ended, [GC] takes the run down. 0: nobody's, so that it stays until
+	// [Down], which is what a run is for.
+	Owner int
 }
 
 // Namespaces lists the namespaces of the plan in order of creation.
@@ -107,12 +112,17 @@ func (n inNamespace) tc(format string, args ...any) string {
 	return "tc -n " + n.Namespace + " " + fmt.Sprintf(format, args...)
 }
 
-// AddNamespace creates a named network namespace, with loopback up.
+// AddNamespace creates a named network namespace, with loopback up and marked
+// as ours.
 type AddNamespace struct{ Name string }
 
 func (o AddNamespace) String() string {
-	return fmt.Sprintf("ip netns add %s\nip -n %s link set lo up", o.Name, o.Name)
+	return fmt.Sprintf("ip netns add %s\nip -n %s link set lo up alias %s", o.Name, o.Name, mark(o.Name))
 }
+
+// mark is the alias of the loopback device of a namespace of ours. It says who
+// made the namespace, to people and to Down.
+func mark(namespace string) string { return "linkup:" + namespace }
 
 // Undo removes the namespace and everything in it.
 func (o AddNamespace) Undo() string { return "ip netns del " + o.Name }

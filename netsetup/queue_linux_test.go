@@ -18,7 +18,7 @@ func TestQueueBelow(t *testing.T) {
 		if l.Queue.Kind == trace.DropTail {
 			continue // TestStall
 		}
-		t.Run(nameOf(l), func(t *testing.T) {
+		t.Run(shapedName(l), func(t *testing.T) {
 			privtest.Require(t, needs(l)...)
 			unchanged(t)
 			if l.Shaper == ShaperCAKE {
@@ -117,7 +117,7 @@ func TestQueueBelowLimit(t *testing.T) {
 		if l.Queue.Kind == trace.DropTail {
 			continue // TestDropTail
 		}
-		t.Run(nameOf(l), func(t *testing.T) {
+		t.Run(shapedName(l), func(t *testing.T) {
 			privtest.Require(t, needs(l)...)
 			unchanged(t)
 			l.Queue.LimitBytes = 60_000

@@ -11,22 +11,31 @@ import (
 const StateDir = "/run/linktape"
 
 // runFormat is the version of the files in StateDir.
-const runFormat = 1
+const runFormat = 2
 
 // record is what is known of a run: enough to make its plan again.
 type record struct {
-	Format   int       `json:"format"`
-	Run      string    `json:"run"`
-	Created  time.Time `json:"created"`
-	PID      int       `json:"pid"`      // of the process that builds or built it
-	Complete bool      `json:"complete"` // false: it is being built, or was left half-built
-	Features Features  `json:"features"`
-	Topology *Topology `json:"topology"`
+	Format   int        `json:"format"`
+	Run      string     `json:"run"`
+	Created  time.Time  `json:"created"`
+	Boot     string     `json:"boot"`            // of the kernel: what another boot recorded is gone
+	Builder  processID  `json:"builder"`         // the process that builds or built it
+	Owner    *processID `json:"owner,omitempty"` // the process that the run belongs to; none: to nobody
+	Complete bool       `json:"complete"`        // false: it is being built, or was left half-built
+	Features Features   `json:"features"`
+	Topology *Topology  `json:"topology"`
 
 	// Replaying is set while a replay changes the links, and stays set when it
 	// is killed: Applied is out of date then.
 	Replaying bool                   `json:"replaying,omitempty"`
 	Applied   map[string]trace.State `json:"applied,omitempty"` // by LINK.DIR, what the last replay left
+}
+
+// processID is a process, told apart from a later one with the same number.
+type processID struct {
+	PID       int    `json:"pid"`
+	Start     uint64 `json:"start_ticks"`   // after boot: proc_pid_stat(5), starttime
+	Namespace string `json:"pid_namespace"` // in which the number counts
 }
 
 func (r *record) plan() (*Plan, error) { return NewPlan(r.Run, r.Topology, r.Features) }
@@ -45,6 +54,7 @@ type RunStatus struct {
 	Run         string       `json:"run"`
 	Created     time.Time    `json:"created"`
 	Complete    bool         `json:"complete"`
+	Owner       int          `json:"owner,omitempty"` // process that the run belongs to: see [GC]
 	Links       []LinkStatus `json:"links"`
 	Differences []string     `json:"differences,omitempty"` // from the plan; none: all is as planned
 	Processes   []Process    `json:"processes,omitempty"`   // that run inside it
@@ -93,4 +103,11 @@ type Process struct {
 	PID       int    `json:"pid"`
 	Command   string `json:"command"`
 	Namespace string `json:"namespace"`
+}
+
+// Garbage is a run, or what is left of one, that nobody will take down.
+type Garbage struct {
+	Run  string `json:"run"`
+	Why  string `json:"why"`            // nobody will
+	Left string `json:"left,omitempty"` // why it is still there; empty: it is gone, or would be
 }

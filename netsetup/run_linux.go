@@ -16,6 +16,10 @@ import (
 
 func recordFile(run string) string    { return filepath.Join(StateDir, run+".json") }
 func newRecordFile(run string) string { return filepath.Join(StateDir, run+".new") }
+func lockFile(run string) string      { return filepath.Join(StateDir, run+".lock") }
+
+// errInUse marks the error of a run that another process has locked.
+var errInUse = errors.New("is in use")
 
 // lockRun takes the lock of a run, which ends with the process if nothing else
 // ends it. Two commands on one run at once would undo each other's work.
@@ -23,15 +27,20 @@ func lockRun(run string) (unlock func(), err error) {
 	if err := os.MkdirAll(StateDir, 0o755); err != nil {
 		return nil, fmt.Errorf("lock run %s: %w: run as root", run, err)
 	}
-	file := filepath.Join(StateDir, run+".lock")
+	file := lockFile(run)
 	for {
 		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+		if errors.Is(err, os.ErrNotExist) { // the last run has just gone, and the folder with it
+			if err := os.MkdirAll(StateDir, 0o755); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return nil, fmt.Errorf("lock run %s: %w: run as root", run, err)
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			f.Close()
-			return nil, fmt.Errorf("run %s is in use by another linkup or replay: wait for it to end", run)
+			return nil, fmt.Errorf("run %s %w by another linkup or replay: wait for it to end", run, errInUse)
 		}
 		// The one that held it may have removed the file meanwhile.
 		mine, err1 := f.Stat()
@@ -55,7 +64,7 @@ func writeRecord(r *record) error {
 	// The run is locked, so that the new file has one writer; a process that
 	// was killed here left one that is written over or goes with the run.
 	file := newRecordFile(r.Run)
-	err = os.WriteFile(file, append(data, '\n'), 0o644)
+	err = writeSynced(file, append(data, '\n'))
 	if err == nil {
 		err = os.Rename(file, recordFile(r.Run))
 	}
@@ -63,8 +72,36 @@ func writeRecord(r *record) error {
 		os.Remove(file)
 		return fmt.Errorf("record run %s: %w", r.Run, err)
 	}
+	return syncDir(StateDir)
+}
+
+// writeSynced writes a file that is whole on the disk when its new name is,
+// where /run is on one.
+func writeSynced(file string, data []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir waits until the names in a folder are on the disk.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("write %s to disk: %w", dir, err)
+	}
 	return nil
 }
+
+// errNoRun marks the error of a run that is not recorded.
+var errNoRun = errors.New("there is no run")
 
 func readRecord(run string) (*record, error) {
 	if err := checkRunName(run); err != nil {
@@ -74,19 +111,19 @@ func readRecord(run string) (*record, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		runs, _ := Runs()
 		if len(runs) == 0 {
-			return nil, fmt.Errorf("there is no run %s, nor any other: build one with linkup up", run)
+			return nil, fmt.Errorf("%w %s, nor any other: build one with linkup up", errNoRun, run)
 		}
-		return nil, fmt.Errorf("there is no run %s: there are %s", run, strings.Join(runs, ", "))
+		return nil, fmt.Errorf("%w %s: there are %s", errNoRun, run, strings.Join(runs, ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", run, err)
 	}
 	r := new(record)
 	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("read run %s: %s: %w", run, recordFile(run), err)
+		return nil, fmt.Errorf("read run %s: %s: %w: remove its namespaces (ip netns list: %s) with ip netns del, and the file", run, recordFile(run), err, Namespace(run, "*"))
 	}
 	if r.Format != runFormat || r.Run != run {
-		return nil, fmt.Errorf("read run %s: %s: not made by this version of linkup (format %d, run %q)", run, recordFile(run), r.Format, r.Run)
+		return nil, fmt.Errorf("read run %s: %s: not made by this version of linkup (format %d, run %q): use the one that made it", run, recordFile(run), r.Format, r.Run)
 	}
 	return r, nil
 }
@@ -112,14 +149,14 @@ func Up(ctx context.Context, p *Plan, progress func(fraction float64)) error {
 	if _, err := os.Stat(recordFile(p.Run)); err == nil {
 		return fmt.Errorf("run %s exists: remove it with linkup down %s, or choose another --name", p.Run, p.Run)
 	}
+	r, err := newRecord(p)
+	if err != nil {
+		return err
+	}
 	for _, ns := range p.Namespaces() {
 		if namespaceExists(ns) {
 			return fmt.Errorf("namespace %s exists and is not of any run: remove it with ip netns del %s, or choose another --name", ns, ns)
 		}
-	}
-	r := &record{
-		Format: runFormat, Run: p.Run, Created: time.Now().UTC().Truncate(time.Second), PID: os.Getpid(),
-		Features: p.Features, Topology: p.Topology,
 	}
 	// From here on whatever exists under the plan's names is this run's, also
 	// if the process is killed.
@@ -170,9 +207,14 @@ func undo(p *Plan) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, file := range []string{newRecordFile(p.Run), recordFile(p.Run)} {
+	return forget(p.Run)
+}
+
+// forget removes the record of a run.
+func forget(run string) error {
+	for _, file := range []string{newRecordFile(run), recordFile(run)} {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("forget run %s: %w", p.Run, err)
+			return fmt.Errorf("forget run %s: %w%s", run, err, asRoot(err))
 		}
 	}
 	return nil
@@ -180,13 +222,17 @@ func undo(p *Plan) error {
 
 // Down removes what a run made, also when [Up] did not get to its end. A
 // process inside would keep its namespace alive, so it is an error, unless
-// kill is set: then every process inside is killed.
+// kill is set: then every process inside is killed. A namespace that has a name
+// of the run but was not made by it stays, and is an error.
 func Down(run string, kill bool) error {
 	if err := checkRunName(run); err != nil {
 		return err
 	}
 	if _, err := readRecord(run); err != nil {
-		return err // without leaving a lock file behind
+		if errors.Is(err, errNoRun) {
+			err = errors.Join(err, tidy(run))
+		}
+		return err
 	}
 	unlock, err := lockRun(run)
 	if err != nil {
@@ -197,14 +243,56 @@ func Down(run string, kill bool) error {
 	if err != nil {
 		return err
 	}
+	return r.takeDown(kill)
+}
+
+// takeDown removes a run that is locked.
+func (r *record) takeDown(kill bool) error {
 	p, err := r.plan()
 	if err != nil {
 		return err
+	}
+	if here, err := r.ofThisBoot(); err != nil {
+		return err
+	} else if !here {
+		return forgetBoot(p)
 	}
 	if err := evict(p, kill); err != nil {
 		return err
 	}
 	return undo(p)
+}
+
+// forgetBoot forgets a run of a former boot. Where /run outlives a boot the
+// names of its namespaces are left, as empty files; whatever else has these
+// names was made since.
+func forgetBoot(p *Plan) error {
+	for _, ns := range p.Namespaces() {
+		kind, err := inspectNamespace(ns)
+		if err == nil && kind == emptyNamespace {
+			err = removeNamespace(ns)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return forget(p.Run)
+}
+
+// DownAll removes every run; see [Down]. It goes on after an error and returns
+// all of them.
+func DownAll(kill bool) error {
+	runs, err := Runs()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, run := range runs {
+		if err := Down(run, kill); err != nil && !errors.Is(err, errNoRun) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // evict makes sure that no process is left in a plan's namespaces.

@@ -56,8 +56,9 @@ func machine(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
 	for _, c := range []string{
-		"ip -d link", "ip addr", "ip route show table all", "ip -6 route show table all", "ip rule", "ip -6 rule",
-		"ip neigh", "ip netns", "tc qdisc", "find /run", "cat /proc/self/mounts",
+		"ip -d -j link", "ip -d -j addr", "ip -d -j route show table all", "ip -d -j -6 route show table all",
+		"ip -d -j rule", "ip -d -j -6 rule", "ip -d -j neigh", "ip netns", "tc -d -j qdisc", "tc -d -j action list action mirred",
+		"find /run", "cat /proc/self/mounts",
 	} {
 		fmt.Fprintf(&b, "# %s\n%s", c, command(t, c))
 	}

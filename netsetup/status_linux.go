@@ -27,6 +27,17 @@ func Status(run string) (*RunStatus, error) {
 		return nil, err
 	}
 	s := &RunStatus{Run: run, Created: r.Created, Complete: r.Complete, Warnings: r.Features.Warnings(r.Topology)}
+	if r.Owner != nil {
+		s.Owner = r.Owner.PID
+		if r.Owner.ended() {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("its owner, process %d, has ended: linkup gc removes the run", s.Owner))
+		}
+	}
+	if here, err := r.ofThisBoot(); err != nil {
+		return nil, err
+	} else if !here {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("the computer was started again since the run was built: linkup down %s forgets it", run))
+	}
 	if s.Processes, err = processesIn(p.Namespaces()); err != nil {
 		return nil, err
 	}
@@ -38,13 +49,20 @@ func Status(run string) (*RunStatus, error) {
 		if !ok {
 			continue
 		}
-		if !namespaceExists(ns.Name) {
-			s.Differences = append(s.Differences, "missing: "+op.String())
+		if kind, err := nameOf(ns.Name); err != nil {
+			return nil, fmt.Errorf("look at namespace %s: %w", ns.Name, err)
+		} else if kind != someNamespace {
+			s.Differences = append(s.Differences, "missing: "+oneLine(op))
 			continue
 		}
-		if views[ns.Name], err = k.look(ns.Name); err != nil {
+		v, err := k.look(ns.Name)
+		if err != nil {
 			return nil, fmt.Errorf("look into namespace %s: %w", ns.Name, err)
 		}
+		if lo := v.links["lo"]; lo == nil || lo.Attrs().Alias != mark(ns.Name) {
+			s.Differences = append(s.Differences, fmt.Sprintf("%s: is not of this run: its lo lacks the alias %s", ns.Name, mark(ns.Name)))
+		}
+		views[ns.Name] = v
 	}
 	for _, op := range p.Ops {
 		d, err := k.differences(op, views)

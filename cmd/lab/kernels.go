@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -159,11 +158,15 @@ func probeKernel() (*probed, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, found, err := netsetup.Probe()
-	if found == nil {
+	e, err := netsetup.Examine()
+	if err != nil {
 		return nil, err
 	}
-	return &probed{Release: strings.TrimSpace(string(release)), CPUs: runtime.NumCPU(), Features: found}, nil
+	p := &probed{Release: strings.TrimSpace(string(release)), CPUs: e.Processors}
+	for _, f := range e.Findings {
+		p.Features = append(p.Features, f.Feature)
+	}
+	return p, nil
 }
 
 // promises are what tests can require in a lab with this kernel; see package

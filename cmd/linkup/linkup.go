@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,21 +42,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage:  "print what up would create, in order, as ip and tc commands",
 			Action: func(c *ucli.Context) error { return plan(c, stdout) },
 		}, {
-			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)", Flags: source,
+			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)",
+			Flags:  append(slices.Clone(source), &ucli.IntFlag{Name: "owner", Usage: "process `PID` that the run belongs to: gc removes the run when that has ended"}),
 			Usage:  "build the links: all of them, or nothing",
 			Action: func(c *ucli.Context) error { return up(ctx, c, stdout, stderr) },
-		}, {
-			Name: "down", ArgsUsage: "[RUN]",
-			Usage: "remove exactly what a run made, also after a crash",
-			Flags: []ucli.Flag{&ucli.BoolFlag{Name: "kill", Usage: "kill the processes inside it first"}},
-			Action: func(c *ucli.Context) error {
-				name, err := runArg(c)
-				if err != nil {
-					return err
-				}
-				return netsetup.Down(name, c.Bool("kill"))
-			},
-		}, {
+		}, downCommand(), gcCommand(stdout), {
 			Name: "status", ArgsUsage: "[RUN]", Flags: []ucli.Flag{asJSON},
 			Usage:  "read back what the kernel has and compare it with the plan; exit status 3 if they differ",
 			Action: func(c *ucli.Context) error { return status(c, stdout) },
@@ -71,7 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Action: execIn,
 		}, {
 			Name: "check", Flags: []ucli.Flag{asJSON},
-			Usage:  "find out what this kernel can do, by trying; exit status 1 if links cannot be built",
+			Usage:  "find out what this kernel and machine can do, by trying; exit status 1 if links cannot be built",
 			Action: func(c *ucli.Context) error { return check(c, stdout) },
 		}},
 	}, stdin, stdout, stderr)
@@ -193,6 +182,9 @@ func printPlan(stdout io.Writer, p *netsetup.Plan) error {
 }
 
 func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	if c.IsSet("owner") && c.Int("owner") < 1 {
+		return cli.Usagef("--owner %d: name a process by its number", c.Int("owner"))
+	}
 	t, err := topology(c)
 	if err != nil {
 		return err
@@ -209,6 +201,7 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	p.Owner = c.Int("owner")
 	progress := cli.NewProgress(stderr, "building run "+name)
 	err = netsetup.Up(ctx, p, progress.Set)
 	progress.Done()
@@ -310,6 +303,9 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if s.Owner != 0 {
+		fmt.Fprintf(stdout, "owner: process %d\n", s.Owner)
+	}
 	for _, x := range s.Warnings {
 		fmt.Fprintln(stdout, "warning:", x)
 	}
@@ -353,26 +349,4 @@ func execIn(c *ucli.Context) error {
 		return err
 	}
 	return netsetup.Exec(args[0], args[1], append([]string{file}, argv[1:]...), os.Environ())
-}
-
-func check(c *ucli.Context, stdout io.Writer) error {
-	if _, err := cli.Args(c, 0, 0); err != nil {
-		return err
-	}
-	_, found, missing := netsetup.Probe()
-	if found == nil {
-		return missing
-	}
-	if c.Bool("json") {
-		return errors.Join(cli.PrintJSON(stdout, found), missing)
-	}
-	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	for _, f := range found {
-		state := "works"
-		if f.Err != "" {
-			state = "missing: " + f.Err + "; needs " + f.Need
-		}
-		fmt.Fprintf(w, "%s\tfor %s\t%s\n", f.Name, f.What, state)
-	}
-	return errors.Join(w.Flush(), missing)
 }

@@ -64,7 +64,7 @@ func TestCommandLines(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"frob", 2, `unknown command "frob": one of plan, up, down, status, list, exec, check`},
+		{"frob", 2, `unknown command "frob": one of plan, up, down, gc, status, list, exec, check`},
 		{"plan", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"up", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan a b", 2, usage},
@@ -84,6 +84,8 @@ func TestCommandLines(t *testing.T) {
 		{"plan --tape good.yaml", 1, ""},
 		{"down a b", 2, "usage: linkup down [RUN]"},
 		{"down Demo", 1, `run: name "Demo": use lower-case letters, digits and, after the first character, hyphens`},
+		{"down --all a", 2, "--all means every run: name none"},
+		{"gc a", 2, "usage: linkup gc "},
 		{"status a b", 2, "usage: linkup status [RUN]"},
 		{"status ../a", 1, `run: name "../a": use lower-case letters, digits and, after the first character, hyphens`},
 		{"exec", 2, "usage: linkup exec RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]"},
@@ -110,7 +112,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var b strings.Builder
-	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "status --help", "list --help", "exec --help", "check --help"} {
+	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "check --help"} {
 		stdout, stderr, err := call(t, strings.Fields(args)...)
 		if err != nil || stderr != "" {
 			t.Errorf("%s: %v, %q", args, err, stderr)
@@ -297,11 +299,26 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []netsetup.Feature
-	if err := json.Unmarshal([]byte(stdout), &found); err != nil {
+	var e netsetup.Examination
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil {
 		t.Fatal(err)
 	}
-	if len(found) < 7 || found[0].Name != "veth" || found[0].Err != "" || found[0].Need == "" || found[0].What == "" {
-		t.Errorf("%+v", found)
+	if f := e.Findings; e.Kernel == "" || e.Processors < 1 || len(f) < 20 || f[0].Name != "veth" || f[0].Err != "" || f[0].Need == "" || f[0].What == "" || !f[0].Vital {
+		t.Errorf("%+v", e)
 	}
+}
+
+// The table of findings, and what follows it.
+func TestPrintExamination(t *testing.T) {
+	e := &netsetup.Examination{Kernel: "Linux 6.1.0 x86_64", Processors: 4, Findings: []netsetup.Finding{
+		{Feature: netsetup.Feature{Name: "ifb", What: "the bottlenecks", Need: "module ifb"}, Vital: true},
+		{Feature: netsetup.Feature{Name: "netem", What: "delay, jitter and loss", Need: "module sch_netem", Err: "unknown"}, Cost: "no delay", Mend: "modprobe -a sch_netem"},
+		{Feature: netsetup.Feature{Name: "clock", What: "the replay's clock", Err: "the clock source is hpet"}, Value: "hpet, 1µs a reading", Cost: "steps are later", Mend: "boot with tsc=reliable"},
+		{Feature: netsetup.Feature{Name: "netem-slot", What: "slots", Need: "module sch_netem", Err: "there is no netem"}, Cost: "no slots", Mend: "modprobe -a sch_netem"},
+	}}
+	var b strings.Builder
+	if err := printExamination(&b, e); err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "check.golden", b.String())
 }
