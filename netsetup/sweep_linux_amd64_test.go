@@ -49,7 +49,7 @@ const (
 
 	// sweepsVariable asks for so many whole sweeps; see "make sweep".
 	sweepsVariable = "LINKTAPE_SWEEPS"
-	sweepStride  = 17 // otherwise: one in so many of the calls that shape nothing
+	sweepStride    = 17 // otherwise: one in so many of the calls that shape nothing
 )
 
 // A process that builds a run, or takes it down, is killed before each of its
