@@ -46,9 +46,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage:  "build the links: all of them, or nothing",
 			Action: func(c *ucli.Context) error { return up(ctx, c, stdout, stderr) },
 		}, downCommand(), gcCommand(stdout), {
-			Name: "status", ArgsUsage: "[RUN]", Flags: []ucli.Flag{asJSON},
+			Name: "status", ArgsUsage: "[RUN]", Flags: append([]ucli.Flag{asJSON}, watchFlags()...),
 			Usage:  "read back what the kernel has and compare it with the plan; exit status 3 if they differ",
-			Action: func(c *ucli.Context) error { return status(c, stdout) },
+			Action: func(c *ucli.Context) error { return status(ctx, c, stdout, stderr) },
 		}, {
 			Name: "list", Flags: []ucli.Flag{asJSON},
 			Usage:  "list the runs",
@@ -213,7 +213,15 @@ func queue(q trace.Queue) string {
 	return fmt.Sprintf("%d B", q.LimitBytes)
 }
 
-func status(c *ucli.Context, stdout io.Writer) error {
+func status(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	if c.Bool("watch") {
+		return watch(ctx, c, stdout, stderr)
+	}
+	for _, f := range []string{"interval", "count", "prometheus"} {
+		if c.IsSet(f) {
+			return cli.Usagef("--%s goes with --watch", f)
+		}
+	}
 	name, err := runArg(c)
 	if err != nil {
 		return err
