@@ -14,6 +14,15 @@ func errSystem() error {
 	return fmt.Errorf("%w: links need Linux, this is %s", ErrNotSupported, runtime.GOOS)
 }
 
+// Rootless fails: links need Linux.
+func Rootless([]string) (int, error) { return 0, errSystem() }
+
+// EnterRootless fails: links need Linux.
+func EnterRootless() error { return errSystem() }
+
+// RunAsInit fails: links need Linux.
+func RunAsInit([]string, []string) (int, error) { return 0, errSystem() }
+
 // Watcher reads the counters of a run's links; only Linux has any.
 type Watcher struct{}
 
