@@ -57,8 +57,8 @@ const (
 // it, and Down leaves the machine as it was before.
 //
 // The calls that make names, namespaces, mounts and locks all take part, of the
-// others, which change the inside of a namespace of the run, every 17th; in a
-// lab one in five of all these. LINKTAPE_SWEEPS asks for whole sweeps.
+// others, which change the inside of a namespace of the run, every 17th; with
+// -short, and in a lab, one in five of all these. LINKTAPE_SWEEPS asks for whole sweeps.
 func TestKillSweep(t *testing.T) {
 	if at := os.Getenv(sweepVariable); at != "" { // the child
 		sweepChild(t, at)
@@ -66,8 +66,8 @@ func TestKillSweep(t *testing.T) {
 	}
 	privtest.Require(t)
 	rounds, stride, step := 1, sweepStride, 1
-	if slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab") {
-		step = 5 // starting a program takes the lab long
+	if testing.Short() || slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab") {
+		step = 5 // starting a program takes a kernel that is emulated long
 	}
 	if asked := os.Getenv(sweepsVariable); asked != "" {
 		n, err := strconv.Atoi(asked)
