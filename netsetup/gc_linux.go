@@ -18,7 +18,7 @@ func newRecord(p *Plan) (*record, error) {
 		return nil, err
 	}
 	r := &record{
-		Format: runFormat, Run: p.Run, Created: time.Now().UTC().Truncate(time.Second), Boot: boot,
+		Format: runFormat, Run: p.Run, Created: time.Now().UTC(), Boot: boot,
 		Features: p.Features, Topology: p.Topology,
 	}
 	if r.Builder, err = identify(os.Getpid()); err != nil {

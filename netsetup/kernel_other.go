@@ -14,6 +14,30 @@ func errSystem() error {
 	return fmt.Errorf("%w: links need Linux, this is %s", ErrNotSupported, runtime.GOOS)
 }
 
+// Rootless fails: links need Linux.
+func Rootless([]string) (int, error) { return 0, errSystem() }
+
+// EnterRootless fails: links need Linux.
+func EnterRootless() error { return errSystem() }
+
+// RunAsInit fails: links need Linux.
+func RunAsInit([]string, []string) (int, error) { return 0, errSystem() }
+
+// Watcher reads the counters of a run's links; only Linux has any.
+type Watcher struct{}
+
+// Watch fails: links need Linux.
+func Watch(string) (*Watcher, error) { return nil, errSystem() }
+
+// Close does nothing.
+func (*Watcher) Close() error { return nil }
+
+// Gone is true.
+func (*Watcher) Gone() bool { return true }
+
+// Sample fails: links need Linux.
+func (*Watcher) Sample() ([]Sample, error) { return nil, errSystem() }
+
 // Run is a run that is opened for change; only Linux has any.
 type Run struct {
 	Name     string

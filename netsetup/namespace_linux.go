@@ -120,8 +120,7 @@ func createNamespace(name string, prepare func() error) error {
 		if err := prepare(); err != nil {
 			return err
 		}
-		self := "/proc/self/task/" + strconv.Itoa(unix.Gettid()) + "/ns/net"
-		return unix.Mount(self, file, "none", unix.MS_BIND, "")
+		return unix.Mount("/proc/thread-self/ns/net", file, "none", unix.MS_BIND, "")
 	})
 	if err != nil {
 		os.Remove(file)

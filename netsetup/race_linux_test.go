@@ -105,7 +105,10 @@ func TestRace(t *testing.T) {
 	privtest.Require(t, "ifb", "tbf")
 	unchanged(t)
 	two := shells(t, 2)
-	const rounds = 15
+	rounds := 15
+	if testing.Short() {
+		rounds = 3
+	}
 	for range rounds {
 		won := -1
 		for i, answer := range atOnce(two, func(int) string { return "up race" }) {

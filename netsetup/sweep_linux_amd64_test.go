@@ -26,12 +26,12 @@ type sweepCase struct {
 	// that it moves; it goes with the test. Nil: nothing.
 	surround func(t testing.TB)
 
-	soak bool // in whole sweeps only
+	whole bool // in whole sweeps only
 }
 
 var sweepCases = []sweepCase{
 	{name: "tbf", features: []string{"ifb", "tbf"}, topology: func(testing.TB) *Topology { return links("a") }},
-	{name: "htb", soak: true, features: []string{"ifb", "htb"}, topology: func(testing.TB) *Topology {
+	{name: "htb", whole: true, features: []string{"ifb", "htb"}, topology: func(testing.TB) *Topology {
 		t := links("a")
 		t.Links[0].Shaper = ShaperHTB
 		return t
@@ -57,8 +57,8 @@ const (
 // it, and Down leaves the machine as it was before.
 //
 // The calls that make names, namespaces, mounts and locks all take part, of the
-// others, which change the inside of a namespace of the run, every 17th; in a
-// lab one in five of all these. LINKTAPE_SWEEPS asks for whole sweeps.
+// others, which change the inside of a namespace of the run, every 17th; with
+// -short, and in a lab, one in five of all these. LINKTAPE_SWEEPS asks for whole sweeps.
 func TestKillSweep(t *testing.T) {
 	if at := os.Getenv(sweepVariable); at != "" { // the child
 		sweepChild(t, at)
@@ -66,20 +66,20 @@ func TestKillSweep(t *testing.T) {
 	}
 	privtest.Require(t)
 	rounds, stride, step := 1, sweepStride, 1
-	if slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab") {
-		step = 5 // starting a program takes the lab long
+	if testing.Short() || slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab") {
+		step = 5 // starting a program takes a kernel that is emulated long
 	}
-	if soak := os.Getenv(sweepsVariable); soak != "" {
-		n, err := strconv.Atoi(soak)
+	if asked := os.Getenv(sweepsVariable); asked != "" {
+		n, err := strconv.Atoi(asked)
 		if err != nil || n < 1 {
-			t.Fatalf("%s=%q: want a number of sweeps", sweepsVariable, soak)
+			t.Fatalf("%s=%q: want a number of sweeps", sweepsVariable, asked)
 		}
 		rounds, stride, step = n, 1, 1
 	}
 	for _, c := range sweepCases {
 		t.Run(c.name, func(t *testing.T) {
 			privtest.Require(t, c.features...)
-			if c.soak && stride > 1 {
+			if c.whole && stride > 1 {
 				t.Skipf("part of the whole sweeps only: set %s", sweepsVariable)
 			}
 			if c.surround != nil {

@@ -47,18 +47,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage:  "build the links: all of them, or nothing",
 			Action: func(c *ucli.Context) error { return up(ctx, c, stdout, stderr) },
 		}, downCommand(), gcCommand(stdout), {
-			Name: "status", ArgsUsage: "[RUN]", Flags: []ucli.Flag{asJSON},
+			Name: "status", ArgsUsage: "[RUN]", Flags: append([]ucli.Flag{asJSON}, watchFlags()...),
 			Usage:  "read back what the kernel has and compare it with the plan; exit status 3 if they differ",
-			Action: func(c *ucli.Context) error { return status(c, stdout) },
+			Action: func(c *ucli.Context) error { return status(ctx, c, stdout, stderr) },
 		}, {
 			Name: "list", Flags: []ucli.Flag{asJSON},
 			Usage:  "list the runs",
 			Action: func(c *ucli.Context) error { return list(c, stdout) },
 		}, {
-			Name: "exec", ArgsUsage: "RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]",
-			Usage:  "run a command in the sender's end, the receiver's end or a link's router",
-			Action: execIn,
-		}, {
+			Name: "exec", ArgsUsage: "(RUN snd|rcv|LINK | --rootless (TOPOLOGY | --links a,b,c | --tape TAPE)) -- COMMAND [ARGUMENT…]",
+			Usage:       "run a command in the sender's end, the receiver's end or a link's router; or, without root, beside links of its own",
+			Description: rootlessHelp,
+			Flags:       append([]ucli.Flag{&ucli.BoolFlag{Name: "rootless", Usage: "build the links for the command, without root; they end with it"}}, source...),
+			Action:      execIn,
+		}, shellCommand(source), inside(ctx, source, stderr), {
 			Name: "check", Flags: []ucli.Flag{asJSON},
 			Usage:  "find out what this kernel and machine can do, by trying; exit status 1 if links cannot be built",
 			Action: func(c *ucli.Context) error { return check(c, stdout) },
@@ -85,6 +87,12 @@ func topology(c *ucli.Context) (*netsetup.Topology, error) {
 	if err != nil {
 		return nil, err
 	}
+	return topologyOf(c, args)
+}
+
+// topologyOf is what the flags describe, or the file that the only argument
+// names.
+func topologyOf(c *ucli.Context, args []string) (*netsetup.Topology, error) {
 	given := len(args)
 	for _, f := range []string{"links", "tape"} {
 		if c.String(f) != "" {
@@ -208,15 +216,7 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if !f.Netem && wantsPath(t) {
-		fmt.Fprintln(stderr, "linkup: this kernel has no netem: the links have rates and queues, but no delay, jitter or loss")
-	}
-	for _, x := range t.Choices() {
-		fmt.Fprintln(stderr, "linkup: shaper", x)
-	}
-	for _, x := range f.Warnings(t) {
-		fmt.Fprintln(stderr, "linkup:", x)
-	}
+	printWarnings(stderr, t, f)
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LINK\tDEVICE\tSENDER\tRECEIVER\tSHAPER\tQUEUE\tPATH")
 	for i, l := range t.Links {
@@ -254,7 +254,15 @@ func queue(q trace.Queue) string {
 	return limit
 }
 
-func status(c *ucli.Context, stdout io.Writer) error {
+func status(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
+	if c.Bool("watch") {
+		return watch(ctx, c, stdout, stderr)
+	}
+	for _, f := range []string{"interval", "count", "prometheus"} {
+		if c.IsSet(f) {
+			return cli.Usagef("--%s goes with --watch", f)
+		}
+	}
 	name, err := runArg(c)
 	if err != nil {
 		return err
@@ -336,6 +344,14 @@ func list(c *ucli.Context, stdout io.Writer) error {
 }
 
 func execIn(c *ucli.Context) error {
+	if c.Bool("rootless") {
+		return execRootless(c)
+	}
+	for _, f := range []string{"name", "links", "tape", "shaper"} {
+		if c.IsSet(f) {
+			return cli.Usagef("--%s goes with --rootless", f)
+		}
+	}
 	args := c.Args().Slice()
 	if len(args) > 2 && args[2] == "--" {
 		args = append(args[:2:2], args[3:]...)

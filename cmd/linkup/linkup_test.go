@@ -23,7 +23,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func TestMain(m *testing.M) { privtest.Main(m) }
+// commandVariable makes the test binary the command itself.
+const commandVariable = "LINKTAPE_TEST_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(commandVariable) != "" {
+		cli.Main("linkup", run)
+	}
+	privtest.Main(m)
+}
 
 func call(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
@@ -58,13 +66,15 @@ func TestCommandLines(t *testing.T) {
 	if err := os.WriteFile("good.yaml", []byte("links: {att: {}}\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	const execUsage = "usage: linkup exec (RUN snd|rcv|LINK | --rootless (TOPOLOGY | --links a,b,c | --tape TAPE)) -- COMMAND [ARGUMENT…]"
+	const rootlessLine = "usage: linkup exec --rootless (TOPOLOGY | --links a,b,c | --tape TAPE) -- COMMAND [ARGUMENT…]"
 	const usage = "usage: linkup plan (TOPOLOGY | --links a,b,c | --tape TAPE)"
 	for _, c := range []struct {
 		args   string
 		status int
 		want   string
 	}{
-		{"frob", 2, `unknown command "frob": one of plan, up, down, gc, status, list, exec, check`},
+		{"frob", 2, `unknown command "frob": one of plan, up, down, gc, status, list, exec, shell, check`},
 		{"plan", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"up", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan a b", 2, usage},
@@ -87,11 +97,28 @@ func TestCommandLines(t *testing.T) {
 		{"down --all a", 2, "--all means every run: name none"},
 		{"gc a", 2, "usage: linkup gc "},
 		{"status a b", 2, "usage: linkup status [RUN]"},
+		{"status --interval 1s", 2, "--interval goes with --watch"},
+		{"status --prometheus :1 a", 2, "--prometheus goes with --watch"},
+		{"status --watch --interval 1ms", 2, "--interval 1ms: below 10ms"},
+		{"status --watch --count -1", 2, "--count -1: negative"},
+		{"status --watch --prometheus box", 2, `--prometheus "box": write an address such as :9560 or 0.0.0.0:9560`},
+		{"status --watch --prometheus :1 --json", 2, "--prometheus: each request is a look: leave --interval, --count and --json out"},
+		{"status --watch none", 1, ""},
 		{"status ../a", 1, `run: name "../a": use lower-case letters, digits and, after the first character, hyphens`},
-		{"exec", 2, "usage: linkup exec RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]"},
-		{"exec demo snd", 2, "usage: linkup exec RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]"},
-		{"exec demo snd --", 2, "usage: linkup exec RUN snd|rcv|LINK -- COMMAND [ARGUMENT…]"},
+		{"exec", 2, execUsage},
+		{"exec demo snd", 2, execUsage},
+		{"exec demo snd --", 2, execUsage},
 		{"exec demo snd -- no-such-program", 1, `exec: "no-such-program": executable file not found in $PATH`},
+		{"exec --links a demo snd -- true", 2, "--links goes with --rootless"},
+		{"exec --rootless", 2, rootlessLine},
+		{"exec --rootless --links a", 2, rootlessLine},
+		{"exec --rootless good.yaml --", 2, rootlessLine},
+		{"exec --rootless --links a --shaper x -- true", 2, `topology: link a: unknown shaper "x": set tbf or htb`},
+		{"exec --rootless none.yaml -- true", 1, "open none.yaml: no such file or directory"},
+		{"exec --rootless good.yaml -- no-such-program", 1, `exec: "no-such-program": executable file not found in $PATH`},
+		{"shell", 2, "name one of a TOPOLOGY file, --links or --tape"},
+		{"shell a b", 2, "usage: linkup shell (TOPOLOGY | --links a,b,c | --tape TAPE)"},
+		{"inside --links a -- true", 1, "enter namespaces: process 1 of new ones does that, which linkup exec --rootless starts"},
 		{"list a", 2, "usage: linkup list "},
 		{"check a", 2, "usage: linkup check "},
 	} {
@@ -112,7 +139,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var b strings.Builder
-	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "check --help"} {
+	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "shell --help", "check --help"} {
 		stdout, stderr, err := call(t, strings.Fields(args)...)
 		if err != nil || stderr != "" {
 			t.Errorf("%s: %v, %q", args, err, stderr)

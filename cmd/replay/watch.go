@@ -54,23 +54,8 @@ func (v *liveView) end() {
 	v.done.Wait()
 }
 
-// draw puts lines in place of those drawn before, in one write and without
-// clearing first, so that nothing flickers.
-func (v *liveView) draw(lines []string) {
-	if len(lines) == 0 && v.lines == 0 {
-		return
-	}
-	var b strings.Builder
-	if v.lines > 0 {
-		fmt.Fprintf(&b, "\r\x1b[%dA", v.lines)
-	}
-	for _, l := range lines {
-		b.WriteString(l + "\x1b[K\r\n")
-	}
-	b.WriteString("\x1b[J") // what is left of a longer drawing
-	io.WriteString(v.w, b.String())
-	v.lines = len(lines)
-}
+// draw puts lines in place of those drawn before.
+func (v *liveView) draw(lines []string) { v.lines = cli.Redraw(v.w, lines, v.lines) }
 
 // watched is a replay that is looked at: a [replay.Player].
 type watched interface {
