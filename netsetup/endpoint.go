@@ -77,7 +77,7 @@ func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, s
 		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
 	}
 	if hasPath {
-		e.path = newPath(stateOf(l), 0)
+		e.path = newPath(&l, ld.Dir)
 	}
 	e.forget() // a replay before may have left anything
 	return e
