@@ -79,7 +79,7 @@ func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, s
 		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
 	}
 	if f.Netem && l.Path != PathNone {
-		e.path, e.doubles = newPath(stateOf(l), 0), f.NetemDuplicate
+		e.path, e.doubles = newPath(&l, ld.Dir), f.NetemDuplicate
 	}
 	e.forget() // a replay before may have left anything
 	return e

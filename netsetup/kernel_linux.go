@@ -13,6 +13,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"linktape/trace"
 )
 
 // kernel carries plans out. It keeps a connection for each namespace that it
@@ -145,7 +147,7 @@ func (k *kernel) do(op Op) error {
 	case AddBottleneck:
 		return k.request(o.Namespace, o.Device, newShaper(o.Link).create())
 	case AddPath:
-		return k.request(o.Namespace, o.Device, newPath(stateOf(Link{Delay: o.Delay}), 0).create())
+		return k.request(o.Namespace, o.Device, newPath(&o.Link, o.Dir).create())
 	case Redirect:
 		return k.redirect(o)
 	}
@@ -406,7 +408,7 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 			return k.redirect(Redirect{Device: receiverSide, To: ifbUp})
 		}},
 		{Feature{Name: "netem", What: "delay, jitter and loss", Need: "CONFIG_NET_SCH_NETEM, module sch_netem"}, func() error {
-			return k.request("", receiverSide, newPath(stateOf(l), 0).create())
+			return k.request("", receiverSide, newPath(&l, trace.Up).create())
 		}},
 		{Feature{Name: "cake", What: "shaper: cake", Need: "CONFIG_NET_SCH_CAKE, module sch_cake"}, func() error {
 			l.UseShaper(ShaperCAKE)

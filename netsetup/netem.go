@@ -130,6 +130,30 @@ type Markov struct {
 // Enabled reports whether the model is set.
 func (m Markov) Enabled() bool { return m != Markov{} }
 
+// Loss is the stationary probability that a packet is lost, π₃ + π₄. A packet
+// shares the fate of the state that it leads to (net/sched/sch_netem.c:
+// loss_4state), and the balance of the transitions gives π₃ = π₁·P13/P31,
+// π₂ = π₃·P32/P23 and π₄ = π₁·P14 (Salsano et al., section 3).
+func (m Markov) Loss() float64 {
+	p13, p31, p32, p14, p23 := float64(m.P13), float64(m.P31), float64(m.P32), float64(m.P14), float64(m.P23)
+	switch {
+	case p13 == 0: // it never comes to a burst
+		return p14 / (1 + p14)
+	case p32 > 0 && p23 == 0: // it ends in reception within a burst
+		return 0
+	case p31 == 0 && p32 == 0: // it ends in loss
+		return 1
+	case p31 == 0: // it never leaves the burst
+		return p23 / (p23 + p32)
+	}
+	burst := p13 / p31
+	receive := 0.0
+	if p32 > 0 {
+		receive = burst * p32 / p23
+	}
+	return (p14 + burst) / (1 + p14 + burst + receive)
+}
+
 // NetemSlots makes packets wait for slots that open at intervals
 // (struct tc_netem_slot): between MinDelay and MaxDelay, uniformly, or with
 // DistJitter above 0 after the distribution in Netem.SlotDist.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -151,6 +152,62 @@ func TestAppendNetemErrors(t *testing.T) {
 			wantError(t, err, c.want)
 			if len(b) != 4 {
 				t.Errorf("%d bytes appended beside an error", len(b)-4)
+			}
+		})
+	}
+}
+
+// The closed form of the four-state model is the long-run share of its losses.
+func TestMarkovLoss(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		m    Markov
+		want float64 // −1: as simulated
+	}{
+		{"bursts", Markov{P13: 0.05, P31: 0.4, P32: 0.3, P14: 0.02, P23: 0.5}, -1},
+		{"tc's default", Markov{P13: 0.01, P31: 0.99, P23: 1}, 1.0 / 100},
+		{"isolated", Markov{P14: 0.25}, 0.2},
+		{"ends in loss", Markov{P13: 0.1}, 1},
+		{"ends in reception", Markov{P13: 0.1, P32: 0.5}, 0},
+		{"stays in bursts", Markov{P13: 0.5, P32: 0.25, P23: 0.75}, 0.75},
+		{"none", Markov{}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const n, runIn = 4_000_000, 1000
+			rng := rand.New(rand.NewPCG(3, 3))
+			state, lost := 1, 0
+			for i := range n + runIn { // loss_4state
+				u := trace.Prob(rng.Float64())
+				switch state {
+				case 1:
+					if u < c.m.P14 {
+						state = 4
+					} else if u < c.m.P13+c.m.P14 {
+						state = 3
+					}
+				case 2:
+					if u < c.m.P23 {
+						state = 3
+					}
+				case 3:
+					if u < c.m.P32 {
+						state = 2
+					} else if u < c.m.P31+c.m.P32 {
+						state = 1
+					}
+				case 4:
+					state = 1
+				}
+				if i >= runIn && state >= 3 {
+					lost++
+				}
+			}
+			got := c.m.Loss()
+			if c.want >= 0 && math.Abs(got-c.want) > 1e-12 {
+				t.Errorf("loss %v, want %v", got, c.want)
+			}
+			if simulated := float64(lost) / n; math.Abs(got-simulated) > 2e-3 {
+				t.Errorf("loss %v, simulated %v", got, simulated)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package netsetup
 
 import (
 	"math"
-	"sync"
 
 	"linktape/trace"
 )
@@ -29,30 +28,43 @@ const (
 	leastLoss = trace.Prob(1.0 / math.MaxUint32)
 )
 
-// normalTable is the standard normal distribution for netem: 4096 quantiles,
-// scaled by NETEM_DIST_SCALE (sch_netem.c: tabledist).
-var normalTable = sync.OnceValue(func() []int16 {
-	t := make([]int16, 4096)
-	for i := range t {
-		u := (float64(i) + 0.5) / float64(len(t))
-		t[i] = int16(math.Round(8192 * math.Sqrt2 * math.Erfinv(2*u-1)))
-	}
-	return t
-})
-
 // path is what lies behind the bottleneck of one direction.
 type path struct {
 	seed    uint64 // of this direction; mixed anew for every change of the loss
 	changes uint64
 	loss    Netem
 	delay   Netem
+	told    bool // the kernel has loss and delay
+
+	// What stays whatever the state is.
+	markov    Markov
+	ecn       bool
+	gap       uint32
+	rate      trace.BitRate
+	slots     NetemSlots
+	dist      []int16
+	slotShape []int16 // nil: the slots have no distribution
+
+	distName, slotName string // of dist and slotShape, for people
 
 	requests [2]request
 }
 
-// newPath returns a path in a state, with a seed for its losses.
-func newPath(s trace.State, seed uint64) *path {
-	p := &path{seed: seed}
+// newPath returns the path of one direction of a link, in the topology's state
+// and with the topology's seed for its losses.
+func newPath(l *Link, d trace.Direction) *path {
+	m := &l.Impair
+	p := &path{
+		seed: pathSeed(l, d), markov: m.Markov, ecn: m.ECN, gap: max(m.Gap, 1), rate: inOrder,
+		slots: m.Slots, dist: m.Distribution.table(), distName: m.Distribution.name(),
+	}
+	if m.Overtake {
+		p.rate = 0
+	}
+	if m.Slots.DistJitter > 0 {
+		p.slotShape, p.slotName = m.SlotShape.table(), m.SlotShape.name()
+	}
+	s := stateOf(*l)
 	p.loss, p.delay = p.netems(&s)
 	return p
 }
@@ -61,33 +73,50 @@ func newPath(s trace.State, seed uint64) *path {
 func (p *path) netems(s *trace.State) (loss, delay Netem) {
 	loss = Netem{
 		LimitPackets: pathLimit,
-		Loss:         max(s.Loss, leastLoss), GE: s.GE,
+		Loss:         max(s.Loss, leastLoss), GE: s.GE, ECN: p.ecn,
 		Duplicate: s.Duplicate, Corrupt: s.Corrupt,
 		HasSeed: true, Seed: p.loss.Seed,
-		Omit: NetemDelayDist | NetemSlot | NetemCorr,
+		Omit: NetemDelayDist | NetemSlot | NetemSlotDist | NetemCorr,
 	}
-	if s.GE.Enabled() {
+	switch {
+	case s.GE.Enabled():
 		loss.Loss = 0
+	case s.Loss == 0 && p.markov.Enabled():
+		loss.Loss, loss.Markov = 0, p.markov
 	}
 	delay = Netem{
 		LimitPackets: pathLimit,
 		Delay:        s.Delay, Jitter: s.Jitter,
-		Reorder: s.Reorder, Rate: inOrder,
-		Omit: NetemDelayDist | NetemLoss | NetemSlot | NetemCorr,
+		Reorder: s.Reorder, Rate: p.rate, Slot: p.slots,
+		Omit: NetemDelayDist | NetemLoss | NetemSlot | NetemSlotDist | NetemCorr,
 	}
 	if s.Reorder > 0 {
-		delay.Gap = 1
+		delay.Gap = p.gap
 	}
 	return loss, delay
+}
+
+// delayWithTables is the delay with all that is told once, when it is made: a
+// table cannot be taken back, and a slot opens at once whenever it is told
+// (sch_netem.c: get_slot).
+func (p *path) delayWithTables() Netem {
+	q := p.delay
+	q.DelayDist, q.SlotDist = p.dist, p.slotShape
+	q.Omit &^= NetemDelayDist | NetemSlotDist
+	if p.slots != (NetemSlots{}) {
+		q.Omit &^= NetemSlot
+	}
+	return q
 }
 
 // create returns the requests that make the path.
 func (p *path) create() []request {
 	p.loss.Seed = mix64(mix64(p.seed))
-	table := p.delay
-	table.DelayDist, table.Omit = normalTable(), table.Omit&^NetemDelayDist
+	table := p.delayWithTables()
+	table.HasSeed, table.Seed = true, p.jitterSeed()
+	p.told = true
 	p.requests[0] = request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &p.loss}
-	p.requests[1] = request{kind: setNetem, handle: handleDelay, parent: handleLossLeaf, netem: &table}
+	p.requests[1] = request{kind: setNetem, handle: handleDelay, parent: handleLossLeaf, netem: &table, dist: p.distName, slotDist: p.slotName}
 	return p.requests[:]
 }
 
@@ -100,23 +129,30 @@ func (p *path) create() []request {
 func (p *path) next(s *trace.State) []request {
 	loss, delay := p.netems(s)
 	n := 0
-	if !sameLoss(&loss, &p.loss) {
+	if !p.told || !sameLoss(&loss, &p.loss) {
+		if p.told && loss.GE == p.loss.GE && loss.Markov == p.loss.Markov && (loss.GE.Enabled() || loss.Markov.Enabled()) {
+			loss.Omit |= NetemLoss // the chain goes on
+		}
 		p.changes++
 		loss.Seed = mix64(mix64(p.seed) ^ p.changes)
 		p.loss = loss
 		p.requests[n] = request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &p.loss}
 		n++
 	}
-	if delay.Delay != p.delay.Delay || delay.Jitter != p.delay.Jitter || delay.Reorder != p.delay.Reorder {
+	if !p.told || delay.Delay != p.delay.Delay || delay.Jitter != p.delay.Jitter || delay.Reorder != p.delay.Reorder {
 		p.delay = delay
+		if !p.told {
+			p.delay.HasSeed, p.delay.Seed = true, p.jitterSeed()
+		}
 		p.requests[n] = request{kind: setNetem, handle: handleDelay, parent: handleLossLeaf, netem: &p.delay}
 		n++
 	}
+	p.told = true
 	return p.requests[:n]
 }
 
 // forget makes the next requests complete, whatever was told before.
-func (p *path) forget() { p.loss.Loss, p.delay.Delay = -1, -1 } // unlike any state
+func (p *path) forget() { p.told = false }
 
 // reseed starts the losses of a new run: the next state brings the seed.
 func (p *path) reseed(seed uint64) {
@@ -124,8 +160,13 @@ func (p *path) reseed(seed uint64) {
 	p.forget()
 }
 
+// jitterSeed is the seed of the delay, which has draws of its own. It is told
+// when the delay is told for the first time: its later changes go on from there
+// (on kernels 6.6 to 6.12.90 they draw another one).
+func (p *path) jitterSeed() uint64 { return mix64(^p.seed) }
+
 func sameLoss(a, b *Netem) bool {
-	return a.Loss == b.Loss && a.GE == b.GE && a.Duplicate == b.Duplicate && a.Corrupt == b.Corrupt
+	return a.Loss == b.Loss && a.GE == b.GE && a.Markov == b.Markov && a.Duplicate == b.Duplicate && a.Corrupt == b.Corrupt
 }
 
 // mix64 is the finalizer of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014):

@@ -41,10 +41,16 @@ func state(edit func(s *trace.State)) *trace.State {
 	return &s
 }
 
+// defaultPath is a path up a link with every default.
+func defaultPath() *path {
+	l := DefaultLink("a")
+	return newPath(&l, trace.Up)
+}
+
 // Each netem is told only what is its own, and only when that changes.
 func TestPathChanges(t *testing.T) {
 	chain := trace.GE{P: 0.01, R: 0.25, LossBad: 1}
-	p := newPath(*state(nil), 7)
+	p := defaultPath()
 	if loss, delay := told(t, p.create()); loss == nil || delay == nil || len(delay.DelayDist) != 4096 {
 		t.Fatalf("created by %+v, %+v", loss, delay)
 	}
@@ -90,7 +96,7 @@ func TestPathChanges(t *testing.T) {
 // A change from a chain to a plain loss turns the chain off: its message has no
 // model, and the loss of 0 still draws one number for each packet.
 func TestPathLeavesChain(t *testing.T) {
-	p := newPath(*state(nil), 1)
+	p := defaultPath()
 	p.next(state(func(s *trace.State) { s.GE = trace.GE{P: 0.1, R: 0.5, LossBad: 1} }))
 	for _, want := range []trace.Prob{0.25, 0} {
 		requests := p.next(state(func(s *trace.State) { s.Loss = want }))
@@ -118,7 +124,7 @@ func TestPathLeavesChain(t *testing.T) {
 // another seed brings others; and what does not concern the loss takes none.
 func TestPathSeeds(t *testing.T) {
 	seeds := func(seed uint64, delays bool) (out []uint64) {
-		p := newPath(*state(nil), 99)
+		p := defaultPath()
 		p.create()
 		p.next(state(func(s *trace.State) { s.Loss = 0.5 })) // of the run before
 		p.reseed(seed)

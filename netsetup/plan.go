@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"time"
 
 	"linktape/trace"
 )
@@ -261,11 +260,12 @@ func (o AddBottleneck) String() string {
 type AddPath struct {
 	inNamespace
 	Device string
-	Delay  time.Duration
+	Link   Link
+	Dir    trace.Direction // of the packets that leave by the device
 }
 
 func (o AddPath) String() string {
-	p := newPath(stateOf(Link{Delay: o.Delay}), 0)
+	p := newPath(&o.Link, o.Dir)
 	var lines []string
 	for _, a := range p.create() {
 		lines = append(lines, o.tc("%s", a.command(o.Device)))
@@ -405,10 +405,13 @@ func (p *Plan) addLink(i int, l Link, snd, rcv string) {
 			}
 		}
 	}
-	for _, d := range []struct{ dev, ifb string }{{receiverSide, ifbUp}, {senderSide, ifbDown}} {
+	for _, d := range []struct {
+		dev, ifb string
+		dir      trace.Direction
+	}{{receiverSide, ifbUp, trace.Up}, {senderSide, ifbDown, trace.Down}} {
 		at := inNamespace{ns}
 		if p.Features.Netem && l.Path != PathNone {
-			p.add(AddPath{at, d.dev, l.Delay})
+			p.add(AddPath{at, d.dev, l, d.dir})
 		}
 		p.add(Redirect{at, d.dev, d.ifb})
 	}

@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"linktape/trace"
@@ -42,6 +43,8 @@ type request struct {
 	netem          *Netem
 	cake           CAKE
 	codel          FQCoDel
+
+	dist, slotDist string // names of netem's tables, for tc
 }
 
 // messageType is the rtnetlink message that carries the request.
@@ -105,22 +108,30 @@ func (r *request) command(dev string) string {
 	case setFQCoDel:
 		return head + fqCoDelCommand(&r.codel)
 	}
-	return head + netemCommand(r.netem)
+	return head + netemCommand(r.netem, r.dist, r.slotDist)
 }
 
-// netemCommand writes the parameters that a path sets, as tc does.
-func netemCommand(q *Netem) string {
+// netemCommand writes the parameters that a path sets, as tc does; dist and
+// slotDist name its tables. tc before 6.6 has no word for the seed.
+func netemCommand(q *Netem, dist, slotDist string) string {
+	us := func(d time.Duration) string { return fmt.Sprintf("%dus", d/time.Microsecond) }
 	s := fmt.Sprintf("netem limit %d", q.LimitPackets)
 	if q.Delay > 0 || q.Jitter > 0 {
-		s += fmt.Sprintf(" delay %dus", q.Delay/time.Microsecond)
+		s += " delay " + us(q.Delay)
 		if q.Jitter > 0 {
-			s += fmt.Sprintf(" %dus distribution normal", q.Jitter/time.Microsecond)
+			s += " " + us(q.Jitter) + " distribution " + tableWord(dist)
 		}
 	}
-	if q.GE.Enabled() {
+	switch m := q.Markov; {
+	case q.GE.Enabled():
 		s += fmt.Sprintf(" loss gemodel %v %v %v %v", q.GE.P, q.GE.R, q.GE.LossBad, q.GE.LossGood)
-	} else if q.Loss > 0 {
+	case m.Enabled():
+		s += fmt.Sprintf(" loss state %v %v %v %v %v", m.P13, m.P31, m.P32, m.P23, m.P14)
+	case q.Loss > 0:
 		s += fmt.Sprintf(" loss %v", q.Loss)
+	}
+	if q.ECN {
+		s += " ecn"
 	}
 	for _, p := range []struct {
 		name string
@@ -130,8 +141,32 @@ func netemCommand(q *Netem) string {
 			s += fmt.Sprintf(" %s %v", p.name, p.prob)
 		}
 	}
+	if q.Gap > 1 {
+		s += fmt.Sprintf(" gap %d", q.Gap)
+	}
 	if q.Rate > 0 {
 		s += fmt.Sprintf(" rate %dbit", q.Rate)
 	}
+	if o := q.Slot; o.DistJitter > 0 {
+		s += " slot distribution " + tableWord(slotDist) + " " + us(o.DistDelay) + " " + us(o.DistJitter)
+	} else if o != (NetemSlots{}) {
+		s += " slot " + us(o.MinDelay) + " " + us(o.MaxDelay)
+	}
+	if q.Slot.MaxPackets > 0 {
+		s += fmt.Sprintf(" packets %d", q.Slot.MaxPackets)
+	}
+	if q.Slot.MaxBytes > 0 {
+		s += fmt.Sprintf(" bytes %d", q.Slot.MaxBytes)
+	}
 	return s
+}
+
+// tableWord names a distribution as tc does, by its file; a table of our own
+// has none there, and its name goes in as one word that says so.
+func tableWord(name string) string {
+	switch name {
+	case Normal, Pareto, ParetoNormal:
+		return name
+	}
+	return strings.ReplaceAll(name, " ", "-")
 }

@@ -438,6 +438,17 @@ func TestStatusDifferences(t *testing.T) {
 		{"tc -n lt.run.a qdisc del dev ifb-up root", "missing: tc -n lt.run.a qdisc add dev ifb-up root handle 1: stab"},
 		{"tc -n lt.run.b qdisc del dev ifb-down root", "missing: tc -n lt.run.b qdisc add dev ifb-down root handle 1: stab"},
 		{"tc -n lt.run.b qdisc del dev ifb-down parent 1:1", "missing: tc -n lt.run.b qdisc add dev ifb-down root handle 1: stab"},
+		{"tc -n lt.run.a qdisc change dev ifb-up root handle 1: stab overhead -14 linklayer ethernet tbf rate 5mbit burst 126500 limit 225000",
+			"tbf 1: on ifb-up in lt.run.a: rate is 5Mbit, set 1Gbit"},
+		{"tc -n lt.run.a qdisc change dev ifb-up root handle 1: stab overhead -14 linklayer ethernet tbf rate 1gbit burst 126500 limit 224999",
+			"tbf 1: on ifb-up in lt.run.a: limit is 224999, set 225000"},
+		{"tc -n lt.run.a qdisc change dev ifb-down root handle 1: stab overhead -14 linklayer ethernet tbf rate 1gbit burst 136500 limit 225000",
+			"tbf 1: on ifb-down in lt.run.a: burst is 136496, set 126500"},
+		{"tc -n lt.run.a qdisc change dev ifb-up root handle 1: tbf rate 1gbit burst 126500 limit 225000",
+			"tbf 1: on ifb-up in lt.run.a: size table is 0, set -14"},
+		{"tc -n lt.run.b class change dev ifb-up parent 1: classid 1:1 htb rate 5mbit", "htb 1: on ifb-up in lt.run.b: rate is 5Mbit, set 1Gbit"},
+		{"tc -n lt.run.b qdisc change dev ifb-up parent 1:1 handle 2: tbf rate 100gbit burst 1048576 limit 5000",
+			"tbf 2: on ifb-up in lt.run.b: limit is 5000, set 225000"},
 		{"tc -n lt.run.a qdisc del dev s0 clsact", "missing: tc -n lt.run.a qdisc add dev s0 clsact; tc -n lt.run.a filter add dev s0 egress"},
 		{"tc -n lt.run.a filter del dev r0 egress", "missing: tc -n lt.run.a qdisc add dev r0 clsact"},
 		{"ip netns exec lt.run.a sysctl -qw net.ipv4.ip_forward=0", "net/ipv4/ip_forward in lt.run.a: is 0, planned 1"},
@@ -810,7 +821,8 @@ func TestPathReadBack(t *testing.T) {
 		}
 	}
 	check("as built", DirStatus{Delay: 35 * time.Millisecond})
-	e, _ := endpoints(t, opened(t, "run"), "a")
+	r := opened(t, "run")
+	e, _ := endpoints(t, r, "a")
 	e.Seed(1)
 	chain := trace.GE{P: 0.01, R: 0.25, LossBad: 1}
 	for _, c := range []struct {
@@ -836,7 +848,10 @@ func TestPathReadBack(t *testing.T) {
 			}
 			s := trace.State{Rate: 10 * trace.Mbit, Carrier: true}
 			c.edit(&s)
-			if _, err := e.Apply(0, time.Second, &s); err != nil {
+			if _, err := e.Apply(0, 0, &s); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.EndReplay(map[trace.LinkDir]trace.State{{Link: "a", Dir: trace.Up}: s}); err != nil {
 				t.Fatal(err)
 			}
 			check(c.name, DirStatus{Delay: s.Delay, Jitter: s.Jitter, Loss: trace.Prob(s.MeanLoss())})

@@ -3,6 +3,8 @@ package netsetup
 import (
 	"errors"
 	"fmt"
+
+	"linktape/trace"
 )
 
 // Warnings says what the run's links do not do exactly. What they do not do at
@@ -19,7 +21,7 @@ func (k *kernel) seedTests(device string) (seed, kept func() error) {
 	const probe = 0x5eed5eed5eed
 	var first error
 	set := func(omit NetemAttr) (got Netem, err error) {
-		q := newPath(stateOf(DefaultLink("probe")), 0).loss
+		q := probePath().loss
 		q.Seed, q.HasSeed = probe, true
 		q.Omit |= omit
 		return k.changeNetem(device, request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &q})
@@ -44,10 +46,16 @@ func (k *kernel) seedTests(device string) (seed, kept func() error) {
 	return seed, kept
 }
 
+// probePath is a path of a default link.
+func probePath() *path {
+	l := DefaultLink("probe")
+	return newPath(&l, trace.Up)
+}
+
 // tryDuplicate lets the path of a device duplicate. Some kernels refuse that in
 // a tree with more than one netem (sch_netem.c: check_netem_in_tree).
 func (k *kernel) tryDuplicate(device string) error {
-	q := newPath(stateOf(DefaultLink("probe")), 0).loss
+	q := probePath().loss
 	q.Duplicate = 0.01
 	_, err := k.changeNetem(device, request{kind: setNetem, handle: handleLoss, parent: parentRoot, netem: &q})
 	return err

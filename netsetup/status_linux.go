@@ -71,6 +71,13 @@ func Status(run string) (*RunStatus, error) {
 		}
 		s.Differences = append(s.Differences, d...)
 	}
+	for i := range p.Topology.Links {
+		d, err := readBack(r, &p.Topology.Links[i], views[Namespace(run, p.Topology.Links[i].Name)])
+		if err != nil {
+			return nil, err
+		}
+		s.Differences = append(s.Differences, d...)
+	}
 	for i, l := range r.Topology.Links {
 		s.Links = append(s.Links, linkStatus(p, i, l, views[Namespace(run, l.Name)]))
 	}
@@ -383,7 +390,94 @@ func (v *view) direction(l *Link, ifb, out string) DirStatus {
 	loss := v.qdiscs[qdiscID{out, handleLoss}]
 	if n, err := DecodeNetem(loss.Options); err == nil {
 		s.Loss = trace.Prob(trace.State{Loss: n.Loss, GE: n.GE}.MeanLoss())
+		if n.Markov.Enabled() {
+			s.Loss = trace.Prob(n.Markov.Loss())
+		}
 		s.PathDrops = loss.Drops
 	}
 	return s
+}
+
+// readBack compares the parameters of a link's qdiscs with what was set. What
+// is missing is said elsewhere.
+func readBack(r *record, l *Link, v *view) ([]string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var out []string
+	for _, d := range []struct {
+		dir      trace.Direction
+		ifb, dev string
+	}{{trace.Up, ifbUp, receiverSide}, {trace.Down, ifbDown, senderSide}} {
+		state, ok := r.Applied[trace.LinkDir{Link: l.Name, Dir: d.dir}.String()]
+		if !ok {
+			state = stateOf(*l)
+		}
+		set := lastSet(l, d.dir, state, !r.Replaying)
+		for _, q := range []struct {
+			device  string
+			handle  uint32
+			compare func(c *comparison, q QdiscInfo) error
+		}{
+			{d.ifb, handleBottleneck, func(c *comparison, q QdiscInfo) error {
+				same(c, "size table", q.SizeTable.OverheadBytes, -headerBytes)
+				if q.Kind == "tbf" {
+					return set.bucket(c, q)
+				}
+				if set.known {
+					c.rate(v.classes[d.ifb], set.class.Rate)
+				}
+				return nil
+			}},
+			{d.ifb, handleGate, set.bucket},
+			{d.ifb, handleQueue, set.queue},
+			{d.dev, handleLoss, func(c *comparison, q QdiscInfo) error { return set.netem(c, q, &set.loss) }},
+			{d.dev, handleDelay, func(c *comparison, q QdiscInfo) error { return set.netem(c, q, &set.delay) }},
+		} {
+			info, ok := v.qdiscs[qdiscID{q.device, q.handle}]
+			if !ok {
+				continue
+			}
+			c := &comparison{what: fmt.Sprintf("%s %x: on %s in %s", info.Kind, q.handle>>16, q.device, Namespace(r.Run, l.Name))}
+			if err := q.compare(c, info); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.what, err)
+			}
+			out = append(out, c.out...)
+		}
+	}
+	return out, nil
+}
+
+// bucket compares a token bucket. A kind other than the planned one is said
+// elsewhere.
+func (x *set) bucket(c *comparison, q QdiscInfo) error {
+	if q.Kind != "tbf" || !x.known {
+		return nil
+	}
+	got, err := DecodeTBF(q.Options)
+	c.tbf(&got, &x.leaf, x.limits)
+	return err
+}
+
+func (x *set) queue(c *comparison, q QdiscInfo) error {
+	switch q.Kind {
+	case "cake":
+		got, err := DecodeCAKE(q.Options)
+		c.cake(&got, &x.cake, x.open)
+		return err
+	case "fq_codel":
+		got, err := DecodeFQCoDel(q.Options)
+		c.codel(&got, &x.codel, x.limits)
+		return err
+	}
+	return nil
+}
+
+func (x *set) netem(c *comparison, q QdiscInfo, want *Netem) error {
+	if q.Kind != "netem" {
+		return nil
+	}
+	got, err := DecodeNetem(q.Options)
+	c.netem(&got, want, x.known)
+	return err
 }

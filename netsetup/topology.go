@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"linktape/internal/conf"
@@ -60,6 +61,8 @@ type Link struct {
 	Why string `json:"shaper_why,omitempty"`
 
 	CAKE CAKEOptions `json:"cake,omitzero"` // of ShaperCAKE
+
+	Impair Impairments `json:"impairments,omitzero"` // of the path
 }
 
 // UseShaper sets the shaper, and the queue that goes with it: cake has a queue
@@ -94,7 +97,11 @@ func DefaultLink(name string) Link {
 
 // stateOf is a link's state until a tape says otherwise.
 func stateOf(l Link) trace.State {
-	return trace.State{Rate: l.Rate, Delay: l.Delay, Carrier: true}
+	m := &l.Impair
+	return trace.State{
+		Rate: l.Rate, Delay: l.Delay, Jitter: m.Jitter, Loss: m.Loss, GE: m.GE,
+		Duplicate: m.Duplicate, Corrupt: m.Corrupt, Reorder: m.Reorder, Carrier: true,
+	}
 }
 
 // ReadTopology reads a topology file; see [ParseTopology].
@@ -128,7 +135,7 @@ func ParseTopology(name string, data []byte) (*Topology, error) {
 	links := root.Require("links")
 	t := new(Topology)
 	links.Map().Each(func(key, value conf.Node) {
-		t.Links = append(t.Links, parseLink(key, value))
+		t.Links = append(t.Links, parseLink(key, value, doc, filepath.Dir(name)))
 		if len(t.Links) == MaxLinks+1 {
 			key.Errorf("more than %d links", MaxLinks)
 		}
@@ -143,7 +150,7 @@ func ParseTopology(name string, data []byte) (*Topology, error) {
 	return t, nil
 }
 
-func parseLink(key, value conf.Node) Link {
+func parseLink(key, value conf.Node, doc *conf.Doc, dir string) Link {
 	l := DefaultLink(key.Name())
 	if l.Name == SenderEnd || l.Name == ReceiverEnd {
 		key.Errorf("%s names an end of every run: choose another name for the link", l.Name)
@@ -158,8 +165,9 @@ func parseLink(key, value conf.Node) Link {
 		}
 		l.CAKE = parseCAKE(n)
 	}
-	if n, ok := m.Get("path"); ok {
-		l.Path = PathKind(n.OneOf(string(PathAuto), string(PathNetem), string(PathNone)))
+	pathNode, hasPath := m.Get("path")
+	if hasPath && !pathNode.IsMap() {
+		l.Path = PathKind(pathNode.OneOf(string(PathAuto), string(PathNetem), string(PathNone)))
 	}
 	if n, ok := m.Get("mtu"); ok {
 		l.MTU = int(min(n.Int(), MaxMTU+1))
@@ -175,6 +183,9 @@ func parseLink(key, value conf.Node) Link {
 		if !n.Failed() && l.Delay > 0 && l.Path == PathNone {
 			n.Errorf("a delay needs a path: write path: netem, or leave the delay out")
 		}
+	}
+	if pathNode.IsMap() {
+		parsePath(pathNode, &l, doc, dir)
 	}
 	if n, ok := m.Get("queue"); ok {
 		l.Queue = parseQueue(n, l.Shaper, l.MTU)
@@ -320,12 +331,17 @@ func (t *Topology) Check() error {
 			return fmt.Errorf("topology: link %s: delay %v: negative", l.Name, l.Delay)
 		case l.Delay > 0 && l.Path == PathNone:
 			return fmt.Errorf("topology: link %s: a delay needs a path: set path %s or leave the delay out", l.Name, PathNetem)
+		case l.Path != PathNetem && !l.Impair.none():
+			return fmt.Errorf("topology: link %s: impairments need a path: set path %s or leave them out", l.Name, PathNetem)
 		}
 		if err := checkQueue(l.Queue, l.MTU); err != nil {
 			return fmt.Errorf("topology: link %s: queue: %w", l.Name, err)
 		}
 		if _, _, err := l.CAKE.modes(); err != nil {
 			return fmt.Errorf("topology: link %s: %w", l.Name, err)
+		}
+		if err := l.checkPath(); err != nil {
+			return fmt.Errorf("topology: link %s: path: %w", l.Name, err)
 		}
 		seen[l.Name] = true
 	}
