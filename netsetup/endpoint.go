@@ -50,7 +50,8 @@ type Endpoint struct {
 	ifb     int32 // carries the bottleneck
 	out     int32 // carries the path
 	shaper  *shaper
-	path    *path    // nil: the link has none
+	path    *path    // nil: the link has none, or a nested one
+	nested  *nested  // nil: the link has none, or a separated one
 	carrier *carrier // shared by both directions
 
 	seq    *uint32 // shared by both directions, as the wire is
@@ -61,6 +62,10 @@ type Endpoint struct {
 	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
 	last   Counters
 	lastAt time.Duration // of the step in force; −1: none yet
+
+	single     bool   // bottleneck and path on one device
+	overlimits uint32 // when the counters were read last
+	limited    bool   // the bucket holds packets back, of a single device's backlog
 }
 
 // Applied is what became of a step.
@@ -89,16 +94,32 @@ func (e *Endpoint) forget() {
 	if e.path != nil {
 		e.path.forget()
 	}
+	if e.nested != nil {
+		e.nested.forget()
+	}
 	e.carrier.known = false
 }
 
+// newNestedEndpoint is newEndpoint for a tree on one device.
+func newNestedEndpoint(ld trace.LinkDir, l Link, w wire, dev int32, c *carrier, seq *uint32, hasPath bool) *Endpoint {
+	e := newEndpoint(ld, l, w, dev, dev, c, seq, false)
+	e.single = true
+	if hasPath {
+		e.nested = newNested(l)
+	}
+	return e
+}
+
 // HasPath reports whether the endpoint can delay and lose packets.
-func (e *Endpoint) HasPath() bool { return e.path != nil }
+func (e *Endpoint) HasPath() bool { return e.path != nil || e.nested != nil }
 
 // Seed makes the path's losses a function of the seed from the next change on.
 func (e *Endpoint) Seed(seed uint64) {
 	if e.path != nil {
 		e.path.reseed(seed)
+	}
+	if e.nested != nil {
+		e.nested.reseed(seed)
 	}
 }
 
@@ -114,7 +135,7 @@ func (e *Endpoint) Seed(seed uint64) {
 // none; a [KernelError] where the kernel refuses. The state may then be
 // half-applied; the next Apply tells everything anew.
 func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error) {
-	if e.path == nil && s.NeedsPath() {
+	if !e.HasPath() && s.NeedsPath() {
 		return Applied{}, e.failed(s, fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported))
 	}
 	before, asleep := e.shaper.grant, e.shaper.asleep()
@@ -122,6 +143,12 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 	b, err := e.appendRequests(e.buf[:0], e.ifb, e.shaper.next(s.Capacity(), hold))
 	if err == nil && e.path != nil {
 		b, err = e.appendRequests(b, e.out, e.path.next(s))
+	}
+	if err == nil && e.nested != nil {
+		if r, ok := e.nested.next(s, e.shaper.limit); ok {
+			*e.seq++
+			b, err = r.append(b, e.out, nlmFRequest, *e.seq)
+		}
 	}
 	if err != nil {
 		e.forget()
@@ -134,17 +161,34 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 		return Applied{}, e.failed(s, err)
 	}
 	now := e.count()
+	held := e.held(now)
 	if e.lastAt >= 0 {
-		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), now.BacklogBytes)
+		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 	}
 	e.last, e.lastAt = now, at
 	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
-	if now.BacklogBytes > 0 && asleep && !a.Closed {
+	if held > 0 && asleep && !a.Closed {
 		if a.Kicked, err = e.kick(); err != nil {
 			return a, e.failed(s, err)
 		}
 	}
 	return a, nil
+}
+
+// held is the backlog in bytes that waits for the bucket. On one device the
+// backlog includes what is on its way; the bucket holds some of it back when it
+// has refused a packet (sch_tbf.c: tbf_dequeue counts an overlimit) and let none
+// go since.
+func (e *Endpoint) held(now Counters) uint32 {
+	if !e.single {
+		return now.BacklogBytes
+	}
+	e.limited = e.info.Overlimits != e.overlimits || e.limited && now.Bytes == e.last.Bytes
+	e.overlimits = e.info.Overlimits
+	if !e.limited {
+		return 0
+	}
+	return now.BacklogBytes
 }
 
 // Counters reads the counters of the bottleneck.
@@ -231,10 +275,12 @@ func (e *Endpoint) failed(s *trace.State, err error) error {
 // gone. The IFBs go down with it, and what waited in the bottlenecks is lost
 // (net/sched/sch_generic.c: dev_deactivate).
 type carrier struct {
-	ifindex    int32    // of the router's end
-	ifbs       [2]int32 // of the bottlenecks
-	lost       [2]bool  // by direction
-	down       bool     // in the kernel, if known
+	ifindex    int32   // of the router's end
+	ifbs       []int32 // of the bottlenecks; none where they are on the devices themselves
+	flush      int32   // device whose queue is thrown away instead; 0: none
+	flushLen   uint32  // its txqueuelen, in packets
+	lost       [2]bool // by direction
+	down       bool    // in the kernel, if known
 	known      bool
 	neighbours []neighbour
 }
@@ -260,6 +306,12 @@ func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32)
 	}
 	b = appendUp(b, c.ifindex, !down, seq)
 	if down {
+		if c.flush != 0 {
+			// A change of the length deactivates the device, which empties its
+			// qdiscs, and leaves its routes (net/core/dev.c: dev_change_tx_queue_len).
+			b = appendTxQueueLen(b, c.flush, c.flushLen+1, seq)
+			b = appendTxQueueLen(b, c.flush, c.flushLen, seq)
+		}
 		return b
 	}
 	for i := range c.neighbours {
@@ -284,6 +336,19 @@ func appendUp(b []byte, ifindex int32, up bool, seq *uint32) []byte {
 	b = ne.AppendUint32(b, uint32(ifindex))
 	b = ne.AppendUint32(b, flags)
 	b = ne.AppendUint32(b, iffUp) // ifi_change
+	return FinishMessage(b, start)
+}
+
+// appendTxQueueLen writes RTM_NEWLINK, which sets a device's txqueuelen.
+func appendTxQueueLen(b []byte, ifindex int32, packets uint32, seq *uint32) []byte {
+	const iflaTxQLen = 13 // IFLA_TXQLEN
+	ne := binary.NativeEndian
+	*seq++
+	b, start := appendHeader(b, rtmNewLink, nlmFRequest, *seq)
+	b = ne.AppendUint32(b, 0) // ifi_family, padding, ifi_type
+	b = ne.AppendUint32(b, uint32(ifindex))
+	b = ne.AppendUint64(b, 0) // ifi_flags, ifi_change
+	b = appendAttrU32(b, iflaTxQLen, packets)
 	return FinishMessage(b, start)
 }
 

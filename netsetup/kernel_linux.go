@@ -18,11 +18,13 @@ import (
 // has touched.
 type kernel struct {
 	rooms map[string]*room
+	found *Found // nil: every namespace is the run's own
 }
 
 // room is a namespace with what is needed to work in it.
 type room struct {
 	name  string
+	path  string // by which it was entered
 	file  netns.NsHandle
 	links *netlink.Handle
 	conn  *conn
@@ -60,9 +62,13 @@ func (k *kernel) room(name string) (*room, error) {
 	if r := k.rooms[name]; r != nil {
 		return r, nil
 	}
-	r := &room{name: name, file: netns.None(), index: make(map[string]int)}
-	err := withNamespace(name, func() (err error) {
-		if r.file, err = netns.GetFromPath(namespaceFile(name)); err != nil {
+	path, err := k.file(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &room{name: name, path: path, file: netns.None(), index: make(map[string]int)}
+	err = withNamespace(path, func() (err error) {
+		if r.file, err = netns.GetFromPath(hostNamespace); err != nil {
 			return err
 		}
 		if r.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
@@ -123,7 +129,7 @@ func (k *kernel) do(op Op) error {
 	case Redirect:
 		return k.redirect(o)
 	}
-	return fmt.Errorf("unknown step %T", op)
+	return k.doMore(op)
 }
 
 func (k *kernel) addNamespace(o AddNamespace) error {
@@ -134,7 +140,11 @@ func (k *kernel) addNamespace(o AddNamespace) error {
 }
 
 func (k *kernel) setSysctls(o SetSysctls) error {
-	return withNamespace(o.Namespace, func() error {
+	path, err := k.file(o.Namespace)
+	if err != nil {
+		return err
+	}
+	return withNamespace(path, func() error {
 		for _, s := range o.Settings {
 			if err := os.WriteFile("/proc/sys/net/"+s.Key, []byte(s.Value), 0); err != nil {
 				return err
@@ -231,7 +241,7 @@ func (k *kernel) addAddress(o AddAddress) error {
 func (k *kernel) addRoute(o AddRoute) error {
 	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error {
 		return r.links.RouteAdd(&netlink.Route{
-			LinkIndex: l.Attrs().Index, Gw: o.Via.AsSlice(),
+			LinkIndex: l.Attrs().Index, Gw: o.Via.AsSlice(), Table: o.Table, Priority: o.Metric,
 			Dst: &net.IPNet{IP: o.To.Addr().AsSlice(), Mask: net.CIDRMask(o.To.Bits(), o.To.Addr().BitLen())},
 		})
 	})

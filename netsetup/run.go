@@ -22,6 +22,7 @@ type record struct {
 	Complete bool      `json:"complete"` // false: it is being built, or was left half-built
 	Features Features  `json:"features"`
 	Topology *Topology `json:"topology"`
+	Found    *Found    `json:"found,omitempty"` // what is to be given back as it was
 
 	// Replaying is set while a replay changes the links, and stays set when it
 	// is killed: Applied is out of date then.
@@ -29,15 +30,12 @@ type record struct {
 	Applied   map[string]trace.State `json:"applied,omitempty"` // by LINK.DIR, what the last replay left
 }
 
-func (r *record) plan() (*Plan, error) { return NewPlan(r.Run, r.Topology, r.Features) }
-
-// parts names the namespaces of the run: its ends and its links.
-func (r *record) parts() []string {
-	parts := []string{SenderEnd, ReceiverEnd}
-	for _, l := range r.Topology.Links {
-		parts = append(parts, l.Name)
+func (r *record) plan() (*Plan, error) {
+	p, err := NewPlan(r.Run, r.Topology, r.Features)
+	if err != nil {
+		return nil, err
 	}
-	return parts
+	return p.with(r.Found), nil
 }
 
 // RunStatus is what a run is and what the kernel has of it.
@@ -57,7 +55,8 @@ type LinkStatus struct {
 	Shaper       ShaperKind `json:"shaper"`
 	Netem        bool       `json:"netem"` // the link can delay and lose
 	MTU          int        `json:"mtu_bytes"`
-	Device       string     `json:"device"` // in both ends
+	Device       string     `json:"device"` // at the sender's end: in its namespace, or the interface
+	FarDevice    string     `json:"receiver_device"`
 	SenderAddr   []string   `json:"sender_address"`
 	ReceiverAddr []string   `json:"receiver_address"`
 	Up           DirStatus  `json:"up"`
@@ -68,6 +67,7 @@ type LinkStatus struct {
 type DirStatus struct {
 	Rate         trace.BitRate `json:"rate_bit_s"` // of the token bucket in force; 0: closed
 	LimitBytes   int64         `json:"queue_limit_bytes"`
+	LimitPackets uint32        `json:"queue_limit_packets,omitempty"` // of a nested tree, whose queue is netem's
 	BacklogBytes uint32        `json:"backlog_bytes"`
 	Bytes        uint64        `json:"delivered_bytes"` // of IP packets, since the link is up
 	Packets      uint64        `json:"delivered_packets"`
