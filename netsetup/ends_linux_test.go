@@ -292,8 +292,8 @@ func TestInterface(t *testing.T) {
 	}
 	a := topology.Addresses(0)
 	dut(t, "dut", a)
-	for f := range 2 {
-		exchange(t, "dut", "lt.run.rcv", a.Sender[f].Addr(), a.Receiver[f].Addr())
+	for f := range 2 { // the router is the first who must find the device
+		exchange(t, "lt.run.rcv", "dut", a.Receiver[f].Addr(), a.Sender[f].Addr())
 	}
 	s := status(t, "run")
 	if len(s.Differences) > 0 || s.Links[0].Device != "cable0" || s.Links[1].Device != "w1" {

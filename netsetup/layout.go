@@ -199,16 +199,26 @@ func (p *Plan) attach(e LinkEnd, x *port, mtu int) {
 		x.peer.mac = nil // the interface's own
 		p.add(AddVLAN{in, e.Interface, x.peer.device, e.VLAN})
 		p.add(SetMTU{in, x.peer.device, mtu})
+		p.solicit(e, x.peer)
 	case x.cable:
 		x.peer.mac = nil
 		p.add(TakeDevice{inNamespace: in, Device: e.Interface, As: x.peer.device, Mark: "linktape " + p.Run + " " + e.Interface})
 		p.add(SetMTU{in, x.peer.device, mtu})
+		p.solicit(e, x.peer)
 	default:
 		p.add(AddVeth{inNamespace: x.inNamespace, A: x.vethEnd(), B: x.peer.vethEnd(), MTU: mtu, Foreign: x.foreign})
 		if x.foreign && p.Features.IPv6 {
 			at := "ipv6/conf/" + x.device + "/"
 			p.add(SetSysctls{x.inNamespace, []Sysctl{{at + "addr_gen_mode", "1"}, {at + "accept_ra", "0"}, {at + "keep_addr_on_down", "1"}}})
 		}
+	}
+}
+
+// solicit lets a router ask for the device on a cable: neighbour discovery for
+// packets of others needs a link-local address (net/ipv6/ndisc.c: ndisc_send_ns).
+func (p *Plan) solicit(e LinkEnd, x *port) {
+	if p.Features.IPv6 && e.MAC == "" && x.addrs[1].IsValid() {
+		p.add(SetSysctls{x.inNamespace, []Sysctl{{"ipv6/conf/" + x.device + "/addr_gen_mode", "0"}}})
 	}
 }
 
