@@ -161,7 +161,7 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 		return Applied{}, e.failed(s, err)
 	}
 	now := e.count()
-	held := e.held(now)
+	held := e.held(now, before)
 	if e.lastAt >= 0 {
 		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 	}
@@ -175,16 +175,22 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 	return a, nil
 }
 
-// held is the backlog in bytes that waits for the bucket. On one device the
-// backlog includes what is on its way; the bucket holds some of it back when it
-// has refused a packet (sch_tbf.c: tbf_dequeue counts an overlimit) and let none
-// go since.
-func (e *Endpoint) held(now Counters) uint32 {
+// held is the backlog in bytes that waits for the bucket after a step that was
+// granted something. On one device the backlog includes what is on its way.
+// TBF counts an overlimit when it holds a packet back (sch_tbf.c: tbf_dequeue),
+// and goes on holding it until something leaves; HTB does not count, and holds
+// packets back where it has passed on all it was granted, or nothing.
+func (e *Endpoint) held(now Counters, g grant) uint32 {
 	if !e.single {
 		return now.BacklogBytes
 	}
-	e.limited = e.info.Overlimits != e.overlimits || e.limited && now.Bytes == e.last.Bytes
-	e.overlimits = e.info.Overlimits
+	served := now.Bytes - e.last.Bytes
+	if e.shaper.link.Shaper == ShaperHTB {
+		e.limited = served == 0 || float64(served) >= g.bytes-2*e.shaper.budget.mtu
+	} else {
+		e.limited = e.info.Overlimits != e.overlimits || e.limited && served == 0
+		e.overlimits = e.info.Overlimits
+	}
 	if !e.limited {
 		return 0
 	}
