@@ -88,7 +88,7 @@ func probeMore(tried []Feature) (found []Feature, err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w%s", err, asRoot(err))
 		}
-		r, err := openRoom("")
+		r, err := openRoom("", "")
 		if err != nil {
 			return err
 		}

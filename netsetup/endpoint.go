@@ -50,7 +50,8 @@ type Endpoint struct {
 	ifb     int32 // carries the bottleneck
 	out     int32 // carries the path
 	shaper  *shaper
-	path    *path    // nil: the link has none
+	path    *path    // nil: the link has none, or a nested one
+	nested  *nested  // nil: the link has none, or a separated one
 	doubles bool     // the path can duplicate packets
 	carrier *carrier // shared by both directions
 
@@ -62,6 +63,10 @@ type Endpoint struct {
 	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
 	last   Counters
 	lastAt time.Duration // of the step in force; −1: none yet
+
+	single     bool   // bottleneck and path on one device
+	overlimits uint32 // when the counters were read last
+	limited    bool   // the bucket holds packets back, of a single device's backlog
 }
 
 // Applied is what became of a step.
@@ -91,6 +96,9 @@ func (e *Endpoint) forget() {
 	if e.path != nil {
 		e.path.forget()
 	}
+	if e.nested != nil {
+		e.nested.forget()
+	}
 	e.carrier.known = false
 }
 
@@ -98,7 +106,7 @@ func (e *Endpoint) forget() {
 // [ErrNotSupported] that says what is missing.
 func (e *Endpoint) Supports(s *trace.State) error {
 	switch {
-	case e.path == nil && s.NeedsPath():
+	case e.path == nil && e.nested == nil && s.NeedsPath():
 		return fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported)
 	case s.Duplicate != 0 && !e.doubles:
 		return fmt.Errorf("%w: a netem that duplicates above another one (%s)", ErrNotSupported, featureDuplicate)
@@ -106,10 +114,26 @@ func (e *Endpoint) Supports(s *trace.State) error {
 	return nil
 }
 
+// newNestedEndpoint is newEndpoint for a tree on one device, whose one netem
+// duplicates on every kernel.
+func newNestedEndpoint(ld trace.LinkDir, l Link, w wire, dev int32, c *carrier, seq *uint32, f Features) *Endpoint {
+	bare := f
+	bare.Netem = false
+	e := newEndpoint(ld, l, w, dev, dev, c, seq, bare)
+	e.single = true
+	if f.Netem && l.Path != PathNone {
+		e.nested, e.doubles = newNested(l, ld.Dir), true
+	}
+	return e
+}
+
 // Seed makes the path's losses a function of the seed from the next change on.
 func (e *Endpoint) Seed(seed uint64) {
 	if e.path != nil {
 		e.path.reseed(seed)
+	}
+	if e.nested != nil {
+		e.nested.reseed(seed)
 	}
 }
 
@@ -133,6 +157,12 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 	if err == nil && e.path != nil {
 		b, err = e.appendRequests(b, e.out, e.path.next(s))
 	}
+	if err == nil && e.nested != nil {
+		if r, ok := e.nested.next(s, e.shaper.limit); ok {
+			*e.seq++
+			b, err = r.append(b, e.out, nlmFRequest, *e.seq)
+		}
+	}
 	if err != nil {
 		e.forget()
 		return Applied{}, e.failed(s, err)
@@ -144,17 +174,40 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 		return Applied{}, e.failed(s, err)
 	}
 	now := e.count()
+	held := e.held(now, before)
 	if e.lastAt >= 0 {
-		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), now.BacklogBytes)
+		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 	}
 	e.last, e.lastAt = now, at
 	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
-	if now.BacklogBytes > 0 && asleep && !a.Closed {
+	if held > 0 && asleep && !a.Closed {
 		if a.Kicked, err = e.kick(); err != nil {
 			return a, e.failed(s, err)
 		}
 	}
 	return a, nil
+}
+
+// held is the backlog in bytes that waits for the bucket after a step that was
+// granted something. On one device the backlog includes what is on its way.
+// TBF counts an overlimit when it holds a packet back (sch_tbf.c: tbf_dequeue),
+// and goes on holding it until something leaves; HTB does not count, and holds
+// packets back where it has passed on all it was granted, or nothing.
+func (e *Endpoint) held(now Counters, g grant) uint32 {
+	if !e.single {
+		return now.BacklogBytes
+	}
+	served := now.Bytes - e.last.Bytes
+	if e.shaper.link.Shaper == ShaperHTB {
+		e.limited = served == 0 || float64(served) >= g.bytes-2*e.shaper.budget.mtu
+	} else {
+		e.limited = e.info.Overlimits != e.overlimits || e.limited && served == 0
+		e.overlimits = e.info.Overlimits
+	}
+	if !e.limited {
+		return 0
+	}
+	return now.BacklogBytes
 }
 
 // Counters reads the counters of the bottleneck.
@@ -241,10 +294,12 @@ func (e *Endpoint) failed(s *trace.State, err error) error {
 // gone. The IFBs go down with it, and what waited in the bottlenecks is lost
 // (net/sched/sch_generic.c: dev_deactivate).
 type carrier struct {
-	ifindex    int32    // of the router's end
-	ifbs       [2]int32 // of the bottlenecks
-	lost       [2]bool  // by direction
-	down       bool     // in the kernel, if known
+	ifindex    int32   // of the router's end
+	ifbs       []int32 // of the bottlenecks; none where they are on the devices themselves
+	flush      int32   // device whose queue is thrown away instead; 0: none
+	flushLen   uint32  // its txqueuelen, in packets
+	lost       [2]bool // by direction
+	down       bool    // in the kernel, if known
 	known      bool
 	neighbours []neighbour
 }
@@ -270,6 +325,12 @@ func (c *carrier) append(b []byte, d trace.Direction, present bool, seq *uint32)
 	}
 	b = appendUp(b, c.ifindex, !down, seq)
 	if down {
+		if c.flush != 0 {
+			// A change of the length deactivates the device, which empties its
+			// qdiscs, and leaves its routes (net/core/dev.c: dev_change_tx_queue_len).
+			b = appendTxQueueLen(b, c.flush, c.flushLen+1, seq)
+			b = appendTxQueueLen(b, c.flush, c.flushLen, seq)
+		}
 		return b
 	}
 	for i := range c.neighbours {
@@ -294,6 +355,19 @@ func appendUp(b []byte, ifindex int32, up bool, seq *uint32) []byte {
 	b = ne.AppendUint32(b, uint32(ifindex))
 	b = ne.AppendUint32(b, flags)
 	b = ne.AppendUint32(b, iffUp) // ifi_change
+	return FinishMessage(b, start)
+}
+
+// appendTxQueueLen writes RTM_NEWLINK, which sets a device's txqueuelen.
+func appendTxQueueLen(b []byte, ifindex int32, packets uint32, seq *uint32) []byte {
+	const iflaTxQLen = 13 // IFLA_TXQLEN
+	ne := binary.NativeEndian
+	*seq++
+	b, start := appendHeader(b, rtmNewLink, nlmFRequest, *seq)
+	b = ne.AppendUint32(b, 0) // ifi_family, padding, ifi_type
+	b = ne.AppendUint32(b, uint32(ifindex))
+	b = ne.AppendUint64(b, 0) // ifi_flags, ifi_change
+	b = appendAttrU32(b, iflaTxQLen, packets)
 	return FinishMessage(b, start)
 }
 

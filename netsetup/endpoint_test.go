@@ -148,7 +148,7 @@ func fakeLink(kind ShaperKind, netem bool) (w *fakeWire, up, down *Endpoint) {
 	w = &fakeWire{record: true}
 	l := DefaultLink("a")
 	l.Shaper = kind
-	c := &carrier{ifindex: 5, ifbs: [2]int32{1, 2}}
+	c := &carrier{ifindex: 5, ifbs: []int32{1, 2}}
 	for _, a := range []string{"10.77.0.1", "fd77:6c74::1"} {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
 	}

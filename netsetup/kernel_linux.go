@@ -21,11 +21,13 @@ import (
 // has touched.
 type kernel struct {
 	rooms map[string]*room
+	found *Found // nil: every namespace is the run's own
 }
 
 // room is a namespace with what is needed to work in it.
 type room struct {
 	name  string
+	path  string // by which it was entered
 	file  netns.NsHandle
 	links *netlink.Handle
 	conn  *conn
@@ -76,9 +78,13 @@ func (k *kernel) room(name string) (*room, error) {
 	if r := k.rooms[name]; r != nil {
 		return r, nil
 	}
+	path, err := k.file(name)
+	if err != nil {
+		return nil, err
+	}
 	var r *room
-	err := withNamespace(name, func() (err error) {
-		r, err = openRoom(name)
+	err = withNamespace(path, func() (err error) {
+		r, err = openRoom(name, path)
 		return err
 	})
 	if err != nil {
@@ -88,9 +94,10 @@ func (k *kernel) room(name string) (*room, error) {
 	return r, nil
 }
 
-// openRoom opens the thread's namespace under a name.
-func openRoom(name string) (r *room, err error) {
-	r = &room{name: name, file: netns.None(), index: make(map[string]int)}
+// openRoom opens the thread's namespace under a name; path is how others enter
+// it.
+func openRoom(name, path string) (r *room, err error) {
+	r = &room{name: name, path: path, file: netns.None(), index: make(map[string]int)}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -151,14 +158,14 @@ func (k *kernel) do(op Op) error {
 	case Redirect:
 		return k.redirect(o)
 	}
-	return fmt.Errorf("unknown step %T", op)
+	return k.doMore(op)
 }
 
 // addNamespace marks the namespace before it gives it its name: what has the
 // name without the mark is somebody else's.
 func (k *kernel) addNamespace(o AddNamespace) error {
 	return createNamespace(o.Name, func() error {
-		r, err := openRoom(o.Name)
+		r, err := openRoom(o.Name, o.Name)
 		if err != nil {
 			return err
 		}
@@ -172,7 +179,11 @@ func (k *kernel) addNamespace(o AddNamespace) error {
 }
 
 func (k *kernel) setSysctls(o SetSysctls) error {
-	return withNamespace(o.Namespace, func() error {
+	path, err := k.file(o.Namespace)
+	if err != nil {
+		return err
+	}
+	return withNamespace(path, func() error {
 		for _, s := range o.Settings {
 			if err := os.WriteFile("/proc/sys/net/"+s.Key, []byte(s.Value), 0); err != nil {
 				return err
@@ -269,7 +280,7 @@ func (k *kernel) addAddress(o AddAddress) error {
 func (k *kernel) addRoute(o AddRoute) error {
 	return k.withDevice(o.Namespace, o.Device, func(r *room, l netlink.Link) error {
 		return r.links.RouteAdd(&netlink.Route{
-			LinkIndex: l.Attrs().Index, Gw: o.Via.AsSlice(),
+			LinkIndex: l.Attrs().Index, Gw: o.Via.AsSlice(), Table: o.Table, Priority: o.Metric,
 			Dst: &net.IPNet{IP: o.To.Addr().AsSlice(), Mask: net.CIDRMask(o.To.Bits(), o.To.Addr().BitLen())},
 		})
 	})

@@ -17,7 +17,13 @@ import (
 // namespaceDir is where named network namespaces live, as for ip-netns(8).
 const namespaceDir = "/run/netns"
 
-func namespaceFile(name string) string { return filepath.Join(namespaceDir, name) }
+// namespaceFile is the file of a namespace: of a name, or itself a path.
+func namespaceFile(ref string) string {
+	if filepath.IsAbs(ref) {
+		return ref
+	}
+	return filepath.Join(namespaceDir, ref)
+}
 
 // onOwnThread runs f on a thread of its own that ends with it: whatever f does
 // to the thread's namespaces is gone with the thread.
@@ -39,7 +45,8 @@ func onOwnThread(f func() error) error {
 	return <-result
 }
 
-// withNamespace runs f on a thread inside a named network namespace.
+// withNamespace runs f on a thread inside a network namespace, which is named
+// or has a path.
 func withNamespace(name string, f func() error) error {
 	return onOwnThread(func() error {
 		fd, err := unix.Open(namespaceFile(name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -253,9 +260,14 @@ func Exec(run, part string, argv, env []string) error {
 	if err != nil {
 		return err
 	}
-	name := Namespace(run, part)
-	if parts := r.parts(); !slices.Contains(parts, part) {
+	if parts := r.Topology.parts(); !slices.Contains(parts, part) {
 		return fmt.Errorf("run %s has no %s: it has %s", run, part, strings.Join(parts, ", "))
+	}
+	k := newKernel()
+	k.found = r.Found
+	name, err := k.file(r.Topology.reference(run, part))
+	if err != nil {
+		return err
 	}
 	runtime.LockOSThread()
 	fd, err := unix.Open(namespaceFile(name), unix.O_RDONLY|unix.O_CLOEXEC, 0)

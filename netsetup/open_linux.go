@@ -41,9 +41,11 @@ func Open(name string) (*Run, error) {
 		unlock()
 		return nil, err
 	}
+	k := newKernel()
+	k.found = r.Found
 	return &Run{
 		Name: name, Topology: r.Topology, record: r, unlock: unlock,
-		kernel: newKernel(), links: make(map[string]*[2]*Endpoint),
+		kernel: k, links: make(map[string]*[2]*Endpoint),
 	}, nil
 }
 
@@ -57,7 +59,7 @@ func (r *Run) Close() error {
 // Endpoint opens one direction of a link. Opening it again returns the same.
 func (r *Run) Endpoint(ld trace.LinkDir) (*Endpoint, error) {
 	if l := r.links[ld.Link]; l != nil {
-		return l[ld.Dir], nil
+		return r.direction(l, ld)
 	}
 	for i, l := range r.Topology.Links {
 		if l.Name != ld.Link {
@@ -68,9 +70,17 @@ func (r *Run) Endpoint(ld trace.LinkDir) (*Endpoint, error) {
 			return nil, fmt.Errorf("open link %s of run %s: %w: see linkup status %s", l.Name, r.Name, err, r.Name)
 		}
 		r.links[l.Name] = both
-		return both[ld.Dir], nil
+		return r.direction(both, ld)
 	}
 	return nil, fmt.Errorf("run %s has no link %s", r.Name, ld.Link)
+}
+
+func (r *Run) direction(both *[2]*Endpoint, ld trace.LinkDir) (*Endpoint, error) {
+	if both[ld.Dir] == nil {
+		return nil, fmt.Errorf("open %v of run %s: the link is built with tree: %s, its way back is a plain wire: leave %v out of the tape, or build it with tree: %s",
+			ld, r.Name, TreeEgress, ld, TreeNested)
+	}
+	return both[ld.Dir], nil
 }
 
 func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
@@ -78,29 +88,49 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := withNamespace(room.name, room.conn.dialKicks); err != nil {
+	if err := withNamespace(room.path, room.conn.dialKicks); err != nil {
 		return nil, err
 	}
+	devices := []string{senderSide, receiverSide}
+	if l.Tree == TreeSeparated {
+		devices = append(devices, ifbUp, ifbDown)
+	}
 	index := make(map[string]int32)
-	for _, dev := range []string{ifbUp, ifbDown, senderSide, receiverSide} {
+	for _, dev := range devices {
 		n, err := room.device(dev)
 		if err != nil {
 			return nil, err
 		}
 		index[dev] = int32(n)
 	}
-	macSender, _, _, _ := linkMACs(i)
-	c := &carrier{ifindex: index[senderSide], ifbs: [2]int32{index[ifbUp], index[ifbDown]}}
-	for f, a := range LinkAddresses(i).Sender {
-		if f == 0 || r.record.Features.IPv6 {
+	c := &carrier{ifindex: index[senderSide]}
+	macSender := endMAC(r.Name, i, l.Sender, macSender)
+	for f, a := range r.Topology.Addresses(i).Sender {
+		if (f == 0 || r.record.Features.IPv6) && macSender != nil && !l.Bridge {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}
 	seq := &room.conn.seq
-	return &[2]*Endpoint{
-		trace.Up:   newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Up}, l, room.conn, index[ifbUp], index[receiverSide], c, seq, r.record.Features),
-		trace.Down: newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Down}, l, room.conn, index[ifbDown], index[senderSide], c, seq, r.record.Features),
-	}, nil
+	up, down := trace.LinkDir{Link: l.Name, Dir: trace.Up}, trace.LinkDir{Link: l.Name, Dir: trace.Down}
+	if l.Tree == TreeSeparated {
+		c.ifbs = []int32{index[ifbUp], index[ifbDown]}
+		return &[2]*Endpoint{
+			trace.Up:   newEndpoint(up, l, room.conn, index[ifbUp], index[receiverSide], c, seq, r.record.Features),
+			trace.Down: newEndpoint(down, l, room.conn, index[ifbDown], index[senderSide], c, seq, r.record.Features),
+		}, nil
+	}
+	// What waits behind the sender's carrier goes with the device that loses
+	// it; what waits before the receiver's is thrown away.
+	dev, err := room.links.LinkByName(receiverSide)
+	if err != nil {
+		return nil, err
+	}
+	c.flush, c.flushLen = index[receiverSide], uint32(dev.Attrs().TxQLen)
+	both := &[2]*Endpoint{trace.Up: newNestedEndpoint(up, l, room.conn, index[receiverSide], c, seq, r.record.Features)}
+	if l.Tree == TreeNested {
+		both[trace.Down] = newNestedEndpoint(down, l, room.conn, index[senderSide], c, seq, r.record.Features)
+	}
+	return both, nil
 }
 
 // Initial is the state of a direction before any tape: the topology's.

@@ -21,6 +21,8 @@ const (
 	receiverSide = "r0"       // towards the receiver
 	ifbUp        = "ifb-up"   // bottleneck, sender → receiver
 	ifbDown      = "ifb-down" // bottleneck, receiver → sender
+	crossSide    = "c0"       // towards the cross traffic
+	bridgeDevice = "br0"      // of a bridged link
 )
 
 // ifbQueueLen is the IFB's own queue between its qdisc and re-injection, in
@@ -32,37 +34,20 @@ const ifbQueueLen = 1000
 // Its dots keep the parts apart, since no name holds one.
 func Namespace(run, part string) string { return "lt." + run + "." + part }
 
-// EndDevice returns the name of a link's device in both ends; index is the
-// link's place in the topology.
+// EndDevice returns the name of a link's device in the run's own ends; index is
+// the link's place in the topology.
 func EndDevice(index int) string { return fmt.Sprintf("w%d", index) }
 
-// Addresses are the addresses of one link, IPv4 and IPv6.
-type Addresses struct {
-	Sender, SenderGateway     [2]netip.Prefix // on the sender's device, on the router's
-	Receiver, ReceiverGateway [2]netip.Prefix
-}
+// foreignDevice is its name in an end that is not the run's own, where it must
+// not clash with others.
+func foreignDevice(run string, index int) string { return fmt.Sprintf("lt-%s-%d", run, index) }
 
-// LinkAddresses returns the addresses of the link at a place of the topology:
-// a /30 and a /64 on each side.
-func LinkAddresses(index int) Addresses {
-	pair := func(v4 byte, v6 byte) [2]netip.Prefix {
-		a := netip.AddrFrom4([4]byte{10, 77, byte(index), v4})
-		b := netip.AddrFrom16([16]byte{0xfd, 0x77, 'l', 't', 0, byte(index), 0, v4 / 4, 15: v6})
-		return [2]netip.Prefix{netip.PrefixFrom(a, 30), netip.PrefixFrom(b, 64)}
+// endDevice returns the name of a link's device in an end.
+func endDevice(e End, run string, index int) string {
+	if e.Own() {
+		return EndDevice(index)
 	}
-	return Addresses{
-		Sender: pair(1, 1), SenderGateway: pair(2, 2),
-		ReceiverGateway: pair(5, 1), Receiver: pair(6, 2),
-	}
-}
-
-// macs of a link's four veth ends: locally administered and the same in every
-// run of a topology.
-func linkMACs(index int) (sender, senderGateway, receiverGateway, receiver net.HardwareAddr) {
-	mac := func(n byte) net.HardwareAddr {
-		return net.HardwareAddr{0x02, 'l', 't', 0, byte(index), n}
-	}
-	return mac(1), mac(2), mac(3), mac(4)
+	return foreignDevice(run, index)
 }
 
 // Op is one step of a plan. Its String is the equivalent ip, tc, sysctl or
@@ -84,6 +69,7 @@ type Plan struct {
 	// ended, [GC] takes the run down. 0: nobody's, so that it stays until
 	// [Down], which is what a run is for.
 	Owner int
+	Found *Found // what Up has found on the machine; nil before
 }
 
 // Namespaces lists the namespaces of the plan in order of creation.
@@ -104,11 +90,34 @@ type inNamespace struct{ Namespace string }
 func (inNamespace) Undo() string { return "" }
 
 func (n inNamespace) ip(format string, args ...any) string {
-	return "ip -n " + n.Namespace + " " + fmt.Sprintf(format, args...)
+	return n.tool("ip") + " " + fmt.Sprintf(format, args...)
 }
 
 func (n inNamespace) tc(format string, args ...any) string {
-	return "tc -n " + n.Namespace + " " + fmt.Sprintf(format, args...)
+	return n.tool("tc") + " " + fmt.Sprintf(format, args...)
+}
+
+// tool is the command ip or tc in the namespace.
+func (n inNamespace) tool(name string) string {
+	switch {
+	case n.Namespace == hostNamespace:
+		return name
+	case strings.HasPrefix(n.Namespace, "/"):
+		return "nsenter --net=" + n.Namespace + " " + name
+	}
+	return name + " -n " + n.Namespace
+}
+
+// exec is any other command in the namespace.
+func (n inNamespace) exec(format string, args ...any) string {
+	line := fmt.Sprintf(format, args...)
+	switch {
+	case n.Namespace == hostNamespace:
+		return line
+	case strings.HasPrefix(n.Namespace, "/"):
+		return "nsenter --net=" + n.Namespace + " " + line
+	}
+	return "ip netns exec " + n.Namespace + " " + line
 }
 
 // AddNamespace creates a named network namespace, with loopback up and marked
@@ -138,7 +147,7 @@ type Sysctl struct{ Key, Value string }
 func (o SetSysctls) String() string {
 	var lines []string
 	for _, s := range o.Settings {
-		lines = append(lines, fmt.Sprintf("ip netns exec %s sysctl -qw net/%s=%s", o.Namespace, s.Key, s.Value))
+		lines = append(lines, o.exec("sysctl -qw net/%s=%s", s.Key, s.Value))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -152,8 +161,17 @@ type VethEnd struct {
 // AddVeth creates a veth pair across two namespaces.
 type AddVeth struct {
 	inNamespace
-	A, B VethEnd
-	MTU  int
+	A, B    VethEnd
+	MTU     int
+	Foreign bool // A is in a namespace that is not the run's own
+}
+
+// Undo removes the pair where its end is not in a namespace of the run.
+func (o AddVeth) Undo() string {
+	if !o.Foreign {
+		return ""
+	}
+	return o.ip("link del %s", o.A.Device)
 }
 
 func (o AddVeth) String() string {
@@ -188,7 +206,7 @@ var offloads = [...]string{
 }
 
 func (o OffloadsOff) String() string {
-	return fmt.Sprintf("ip netns exec %s ethtool -K %s tso off gso off gro off tx-udp-segmentation off tx-gso-list off\n", o.Namespace, o.Device) +
+	return o.exec("ethtool -K %s tso off gso off gro off tx-udp-segmentation off tx-gso-list off\n", o.Device) +
 		o.ip("link set %s gso_max_segs 1", o.Device)
 }
 
@@ -221,10 +239,19 @@ type AddRoute struct {
 	To     netip.Prefix
 	Via    netip.Addr
 	Device string
+	Table  int // 0: main
+	Metric int // 0: the family's default
 }
 
 func (o AddRoute) String() string {
-	return o.ip("route add %v via %v dev %s", o.To, o.Via, o.Device)
+	s := o.ip("route add %v via %v dev %s", o.To, o.Via, o.Device)
+	if o.Metric > 0 {
+		s += fmt.Sprintf(" metric %d", o.Metric)
+	}
+	if o.Table > 0 {
+		s += fmt.Sprintf(" table %d", o.Table)
+	}
+	return s
 }
 
 // AddNeighbour adds a permanent neighbour, so that no impairment delays or
@@ -296,8 +323,13 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 		return nil, err
 	}
 	t = t.chosen(f)
+	if t.IPv6 != nil && *t.IPv6 && !f.IPv6 {
+		return nil, fmt.Errorf("ipv6: %w: IPv6 addresses (CONFIG_IPV6, not disabled); write ipv6: false", ErrNotSupported)
+	}
+	if t.IPv6 != nil && !*t.IPv6 {
+		f.IPv6 = false
+	}
 	p := &Plan{Run: run, Topology: t, Features: f}
-	snd, rcv := Namespace(run, SenderEnd), Namespace(run, ReceiverEnd)
 	for _, l := range t.Links {
 		if !f.HTB && l.Shaper == ShaperHTB {
 			return nil, fmt.Errorf("link %s: %w: htb (%s); write shaper: tbf",
@@ -316,12 +348,11 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")
 		}
 	}
-	for _, ns := range []string{snd, rcv} {
-		p.add(AddNamespace{ns})
-		p.add(SetSysctls{inNamespace{ns}, p.sysctls(false)})
+	if err := p.addEnds(); err != nil {
+		return nil, err
 	}
 	for i, l := range t.Links {
-		p.addLink(i, l, snd, rcv)
+		p.addLink(i, l)
 	}
 	return p, nil
 }
@@ -352,67 +383,4 @@ func (p *Plan) sysctls(router bool) []Sysctl {
 		s = append(s, Sysctl{"ipv6/conf/all/forwarding", "1"})
 	}
 	return s
-}
-
-func (p *Plan) addLink(i int, l Link, snd, rcv string) {
-	ns := Namespace(p.Run, l.Name)
-	end := EndDevice(i)
-	addr := LinkAddresses(i)
-	macS, macSG, macRG, macR := linkMACs(i)
-
-	p.add(AddNamespace{ns})
-	p.add(SetSysctls{inNamespace{ns}, p.sysctls(true)})
-	p.add(AddVeth{inNamespace{snd}, VethEnd{snd, end, macS}, VethEnd{ns, senderSide, macSG}, l.MTU})
-	p.add(AddVeth{inNamespace{rcv}, VethEnd{rcv, end, macR}, VethEnd{ns, receiverSide, macRG}, l.MTU})
-	for _, ifb := range []string{ifbUp, ifbDown} {
-		p.add(AddIFB{inNamespace{ns}, ifb, l.MTU})
-		if p.Features.IPv6 {
-			p.add(SetSysctls{inNamespace{ns}, []Sysctl{{"ipv6/conf/" + ifb + "/disable_ipv6", "1"}}})
-		}
-		p.add(AddBottleneck{inNamespace{ns}, ifb, l})
-		p.add(SetUp{inNamespace{ns}, ifb})
-	}
-	sides := []struct {
-		ns, dev  string
-		addrs    [2]netip.Prefix
-		peers    [2]netip.Prefix // the neighbours on the same wire
-		peerMAC  net.HardwareAddr
-		networks *[2]netip.Prefix // reached through the neighbour
-	}{
-		{snd, end, addr.Sender, addr.SenderGateway, macSG, &addr.Receiver},
-		{ns, senderSide, addr.SenderGateway, addr.Sender, macS, nil},
-		{ns, receiverSide, addr.ReceiverGateway, addr.Receiver, macR, nil},
-		{rcv, end, addr.Receiver, addr.ReceiverGateway, macRG, &addr.Sender},
-	}
-	families := 1
-	if p.Features.IPv6 {
-		families = 2
-	}
-	for _, s := range sides {
-		at := inNamespace{s.ns}
-		p.add(OffloadsOff{at, s.dev})
-		for f := range families {
-			p.add(AddAddress{at, s.dev, s.addrs[f]})
-		}
-		p.add(SetUp{at, s.dev})
-	}
-	for _, s := range sides {
-		at := inNamespace{s.ns}
-		for f := range families {
-			p.add(AddNeighbour{at, s.dev, s.peers[f].Addr(), s.peerMAC})
-			if s.networks != nil {
-				p.add(AddRoute{at, s.networks[f].Masked(), s.peers[f].Addr(), s.dev})
-			}
-		}
-	}
-	for _, d := range []struct {
-		dev, ifb string
-		dir      trace.Direction
-	}{{receiverSide, ifbUp, trace.Up}, {senderSide, ifbDown, trace.Down}} {
-		at := inNamespace{ns}
-		if p.Features.Netem && l.Path != PathNone {
-			p.add(AddPath{at, d.dev, l, d.dir})
-		}
-		p.add(Redirect{at, d.dev, d.ifb})
-	}
 }

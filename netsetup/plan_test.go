@@ -189,7 +189,7 @@ func TestLinkAddresses(t *testing.T) {
 				}
 			}
 		}
-		m1, m2, m3, m4 := linkMACs(i)
+		m1, m2, m3, m4 := mac("r", i, macSender), mac("r", i, macSenderGateway), mac("r", i, macReceiverGateway), mac("r", i, macReceiver)
 		for _, name := range []string{m1.String(), m2.String(), m3.String(), m4.String(), EndDevice(i)} {
 			if last, ok := others[name]; ok {
 				t.Fatalf("links %d and %d: both have %s", last, i, name)

@@ -24,6 +24,7 @@ type record struct {
 	Complete bool       `json:"complete"`        // false: it is being built, or was left half-built
 	Features Features   `json:"features"`
 	Topology *Topology  `json:"topology"`
+	Found    *Found     `json:"found,omitempty"` // what is to be given back as it was
 
 	// Replaying is set while a replay changes the links, and stays set when it
 	// is killed: Applied is out of date then.
@@ -38,15 +39,12 @@ type processID struct {
 	Namespace string `json:"pid_namespace"` // in which the number counts
 }
 
-func (r *record) plan() (*Plan, error) { return NewPlan(r.Run, r.Topology, r.Features) }
-
-// parts names the namespaces of the run: its ends and its links.
-func (r *record) parts() []string {
-	parts := []string{SenderEnd, ReceiverEnd}
-	for _, l := range r.Topology.Links {
-		parts = append(parts, l.Name)
+func (r *record) plan() (*Plan, error) {
+	p, err := NewPlan(r.Run, r.Topology, r.Features)
+	if err != nil {
+		return nil, err
 	}
-	return parts
+	return p.with(r.Found), nil
 }
 
 // RunStatus is what a run is and what the kernel has of it.
@@ -67,7 +65,8 @@ type LinkStatus struct {
 	Shaper       ShaperKind `json:"shaper"`
 	Netem        bool       `json:"netem"` // the link can delay and lose
 	MTU          int        `json:"mtu_bytes"`
-	Device       string     `json:"device"` // in both ends
+	Device       string     `json:"device"` // at the sender's end: in its namespace, or the interface
+	FarDevice    string     `json:"receiver_device"`
 	SenderAddr   []string   `json:"sender_address"`
 	ReceiverAddr []string   `json:"receiver_address"`
 	Up           DirStatus  `json:"up"`
@@ -76,8 +75,9 @@ type LinkStatus struct {
 
 // DirStatus is what the kernel says of one direction.
 type DirStatus struct {
-	Rate         trace.BitRate `json:"rate_bit_s"`        // of the token bucket in force; 0: closed
-	LimitBytes   int64         `json:"queue_limit_bytes"` // of CoDel in packets of the MTU, of CAKE in the kernel's memory
+	Rate         trace.BitRate `json:"rate_bit_s"`                    // of the token bucket in force; 0: closed
+	LimitBytes   int64         `json:"queue_limit_bytes"`             // of CoDel in packets of the MTU, of CAKE in the kernel's memory
+	LimitPackets uint32        `json:"queue_limit_packets,omitempty"` // of a nested tree, whose queue is netem's
 	BacklogBytes uint32        `json:"backlog_bytes"`
 	Bytes        uint64        `json:"delivered_bytes"` // of IP packets, since the link is up
 	Packets      uint64        `json:"delivered_packets"`

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -158,6 +157,12 @@ func Up(ctx context.Context, p *Plan, progress func(fraction float64)) error {
 			return fmt.Errorf("namespace %s exists and is not of any run: remove it with ip netns del %s, or choose another --name", ns, ns)
 		}
 	}
+	found, err := survey(p)
+	if err != nil {
+		return fmt.Errorf("build run %s: %w", p.Run, err)
+	}
+	p = p.with(found)
+	r.Found = found
 	// From here on whatever exists under the plan's names is this run's, also
 	// if the process is killed.
 	if err := writeRecord(r); err != nil {
@@ -179,6 +184,7 @@ func Up(ctx context.Context, p *Plan, progress func(fraction float64)) error {
 
 func carryOut(ctx context.Context, p *Plan, progress func(float64)) error {
 	k := newKernel()
+	k.found = p.Found
 	defer k.Close()
 	for i, op := range p.Ops {
 		if err := context.Cause(ctx); err != nil {
@@ -200,11 +206,7 @@ func oneLine(op Op) string { return strings.ReplaceAll(op.String(), "\n", "; ") 
 // undo takes back every step of a plan, in reverse, and forgets the run. It
 // goes on after an error, and keeps the record then.
 func undo(p *Plan) error {
-	var errs []error
-	for _, ns := range slices.Backward(p.Namespaces()) {
-		errs = append(errs, removeNamespace(ns))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := p.takeBack(); err != nil {
 		return err
 	}
 	return forget(p.Run)

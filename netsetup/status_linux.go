@@ -42,6 +42,7 @@ func Status(run string) (*RunStatus, error) {
 		return nil, err
 	}
 	k := newKernel()
+	k.found = p.Found
 	defer k.Close()
 	views := make(map[string]*view)
 	for _, op := range p.Ops {
@@ -63,6 +64,14 @@ func Status(run string) (*RunStatus, error) {
 			s.Differences = append(s.Differences, fmt.Sprintf("%s: is not of this run: its lo lacks the alias %s", ns.Name, mark(ns.Name)))
 		}
 		views[ns.Name] = v
+	}
+	for _, ref := range p.foreign() {
+		switch views[ref], err = k.look(ref); {
+		case errors.Is(err, errGone):
+			s.Differences = append(s.Differences, "missing: "+err.Error())
+		case err != nil:
+			return nil, fmt.Errorf("look into namespace %s: %w", describe(ref), err)
+		}
 	}
 	for _, op := range p.Ops {
 		d, err := k.differences(op, views)
@@ -88,7 +97,8 @@ func Status(run string) (*RunStatus, error) {
 type view struct {
 	links   map[string]netlink.Link
 	addrs   map[string]bool // "dev prefix"
-	routes  map[string]bool // "dev destination gateway"
+	routes  map[string]bool // by routeKey
+	rules   map[string]bool // by ruleKey
 	neighs  map[string]bool // "dev address MAC", permanent ones
 	filters map[string]bool // "dev": has an egress filter
 	qdiscs  map[qdiscID]QdiscInfo
@@ -108,7 +118,7 @@ func (k *kernel) look(namespace string) (*view, error) {
 	}
 	v := &view{
 		links: make(map[string]netlink.Link), addrs: make(map[string]bool), routes: make(map[string]bool),
-		neighs: make(map[string]bool), filters: make(map[string]bool), qdiscs: make(map[qdiscID]QdiscInfo),
+		rules: make(map[string]bool), neighs: make(map[string]bool), filters: make(map[string]bool), qdiscs: make(map[qdiscID]QdiscInfo),
 		classes: make(map[string]trace.BitRate),
 	}
 	links, err := r.links.LinkList()
@@ -123,8 +133,8 @@ func (k *kernel) look(namespace string) (*view, error) {
 		if err == nil && len(filters) > 0 {
 			v.filters[name] = true
 		}
-		if l.Type() != "ifb" {
-			continue
+		if l.Type() != "ifb" && name != senderSide && name != receiverSide {
+			continue // no bottleneck
 		}
 		classes, err := r.links.ClassList(l, netlink.HANDLE_NONE)
 		if err != nil {
@@ -143,13 +153,22 @@ func (k *kernel) look(namespace string) (*view, error) {
 	for _, a := range addrs {
 		v.addrs[names[a.LinkIndex]+" "+a.IPNet.String()] = true
 	}
-	routes, err := r.links.RouteList(nil, netlink.FAMILY_ALL)
+	routes, err := r.links.RouteListFiltered(netlink.FAMILY_ALL, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return nil, err
 	}
 	for _, x := range routes {
 		if x.Dst != nil {
-			v.routes[fmt.Sprintf("%s %v %v", names[x.LinkIndex], x.Dst, x.Gw)] = true
+			v.routes[routeKey(names[x.LinkIndex], x.Dst, x.Gw, x.Table)] = true
+		}
+	}
+	rules, err := r.links.RuleList(netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range rules {
+		if x.Src != nil {
+			v.rules[ruleKey(x.Src, x.Table, x.Priority)] = true
 		}
 	}
 	neighs, err := r.links.NeighList(0, netlink.FAMILY_ALL)
@@ -228,7 +247,7 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 		}
 	case AddRoute:
 		if v := views[o.Namespace]; v != nil {
-			present = v.routes[fmt.Sprintf("%s %v %v", o.Device, o.To, o.Via)]
+			present = v.routes[routeKey(o.Device, o.To, o.Via, o.Table)]
 		}
 	case AddNeighbour:
 		if v := views[o.Namespace]; v != nil {
@@ -258,6 +277,8 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 		if v := views[o.Namespace]; v != nil {
 			present = v.filters[o.Device]
 		}
+	default:
+		return k.moreDifferences(op, views), nil
 	}
 	if present {
 		return nil, nil
@@ -278,7 +299,11 @@ func vethEnd(views map[string]*view, e VethEnd, mtu int) []string {
 }
 
 func (k *kernel) sysctlDifferences(o SetSysctls) (out []string, err error) {
-	err = withNamespace(o.Namespace, func() error {
+	path, err := k.file(o.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	err = withNamespace(path, func() error {
 		for _, s := range o.Settings {
 			data, err := os.ReadFile("/proc/sys/net/" + s.Key)
 			switch is := strings.TrimSpace(string(data)); {
@@ -335,9 +360,10 @@ func (v *view) device(namespace, name, kind string, mtu int) []string {
 }
 
 func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
-	a := LinkAddresses(i)
+	t := p.Topology
+	a := t.Addresses(i)
 	s := LinkStatus{
-		Name: l.Name, Shaper: l.Shaper, MTU: l.MTU, Device: EndDevice(i),
+		Name: l.Name, Shaper: l.Shaper, MTU: l.MTU, Device: t.linkDevice(p.Run, i, 0), FarDevice: t.linkDevice(p.Run, i, 1),
 		Netem: p.Features.Netem && l.Path != PathNone,
 	}
 	for f := range a.Sender {
@@ -346,9 +372,14 @@ func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
 			s.ReceiverAddr = append(s.ReceiverAddr, a.Receiver[f].Addr().String())
 		}
 	}
-	if v != nil {
+	switch {
+	case v == nil:
+	case l.Tree == TreeSeparated:
 		s.Up = v.direction(&l, ifbUp, receiverSide)
 		s.Down = v.direction(&l, ifbDown, senderSide)
+	default:
+		s.Up = v.direction(&l, receiverSide, receiverSide)
+		s.Down = v.direction(&l, senderSide, senderSide)
 	}
 	return s
 }
@@ -389,6 +420,9 @@ func (v *view) direction(l *Link, ifb, out string) DirStatus {
 	}
 	loss := v.qdiscs[qdiscID{out, handleLoss}]
 	if n, err := DecodeNetem(loss.Options); err == nil {
+		if ifb == out { // nested: one netem, and the queue is its own
+			s.Delay, s.Jitter, s.LimitPackets = n.Delay, n.Jitter, n.LimitPackets
+		}
 		s.Loss = trace.Prob(trace.State{Loss: n.Loss, GE: n.GE}.MeanLoss())
 		if n.Markov.Enabled() {
 			s.Loss = trace.Prob(n.Markov.Loss())

@@ -3,6 +3,7 @@ package netsetup
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,6 +33,16 @@ const (
 	PathNone  PathKind = "none"  // nothing: the link has a rate only
 )
 
+// TreeKind says how the qdiscs of a link are put together.
+type TreeKind string
+
+// The trees.
+const (
+	TreeSeparated TreeKind = "separated" // bottleneck on an IFB, path on the device behind it: delays add up
+	TreeNested    TreeKind = "nested"    // the path below the bottleneck on one device, without IFB: the longer delay counts
+	TreeEgress    TreeKind = "egress"    // nested from the sender to the receiver; the way back is a plain wire
+)
+
 // Defaults of a link that the topology does not describe further.
 const (
 	DefaultRate       = 1 * trace.Gbit
@@ -42,6 +53,7 @@ const (
 // Bounds of a topology.
 const (
 	MaxLinks = 256
+	MaxHops  = 16
 	MinMTU   = 1280 // the least that IPv6 allows (RFC 8200, section 5)
 	MaxMTU   = 9000
 	MaxQueue = 1 << 30 // bytes
@@ -63,6 +75,15 @@ type Link struct {
 	CAKE CAKEOptions `json:"cake,omitzero"` // of ShaperCAKE
 
 	Impair Impairments `json:"impairments,omitzero"` // of the path
+
+	Tree TreeKind `json:"tree"`
+
+	Bridge bool `json:"bridge,omitempty"` // transparent: the link has a bridge in place of its router
+	Hops   int  `json:"hops,omitempty"`   // further routers on the way to the receiver
+	Cross  bool `json:"cross,omitempty"`  // a namespace at the router whose traffic shares the bottlenecks
+
+	Sender   LinkEnd `json:"sender,omitzero"`
+	Receiver LinkEnd `json:"receiver,omitzero"`
 }
 
 // UseShaper sets the shaper, and the queue that goes with it: cake has a queue
@@ -84,13 +105,21 @@ func (l *Link) UseShaper(kind ShaperKind) {
 
 // Topology is a set of links between one sender and one receiver.
 type Topology struct {
+	Sender   End   `json:"sender,omitzero"`
+	Receiver End   `json:"receiver,omitzero"`
+	IPv6     *bool `json:"ipv6,omitempty"` // nil: where the kernel has it
+
+	// Automatic addresses are taken from these; zero: the defaults.
+	Network  netip.Prefix `json:"network,omitzero"`
+	Network6 netip.Prefix `json:"network6,omitzero"`
+
 	Links []Link `json:"links"`
 }
 
 // DefaultLink returns a link with the given name and every default.
 func DefaultLink(name string) Link {
 	return Link{
-		Name: name, Shaper: ShaperAuto, MTU: DefaultMTU, Path: PathAuto, Rate: DefaultRate,
+		Name: name, Shaper: ShaperAuto, MTU: DefaultMTU, Path: PathAuto, Rate: DefaultRate, Tree: TreeSeparated,
 		Queue: trace.Queue{Kind: trace.DropTail, LimitBytes: DefaultQueueBytes},
 	}
 }
@@ -125,7 +154,7 @@ func ReadTopology(file string) (*Topology, error) {
 //	    rate: 20Mbit        # until a tape says otherwise
 //	    delay: 35ms
 //
-// Its errors name file, line and column of every fault.
+// docs/topology.md describes every key. Its errors name file, line and column of every fault.
 func ParseTopology(name string, data []byte) (*Topology, error) {
 	doc, err := conf.Parse(name, data)
 	if err != nil {
@@ -134,8 +163,22 @@ func ParseTopology(name string, data []byte) (*Topology, error) {
 	root := doc.Root().Map()
 	links := root.Require("links")
 	t := new(Topology)
+	if n, ok := root.Get("sender"); ok {
+		t.Sender = parseEnd(n, false)
+	}
+	if n, ok := root.Get("receiver"); ok {
+		t.Receiver = parseEnd(n, true)
+	}
+	if n, ok := root.Get("ipv6"); ok {
+		on := n.Bool()
+		t.IPv6 = &on
+	}
+	n := min(links.Map().Len(), MaxLinks)
+	t.Network, t.Network6 = parseNetwork(root, "network", 0, n), parseNetwork(root, "network6", 1, n)
+	var nodes []linkNodes
 	links.Map().Each(func(key, value conf.Node) {
-		t.Links = append(t.Links, parseLink(key, value, doc, filepath.Dir(name)))
+		l, at := parseLink(key, value, doc, filepath.Dir(name))
+		t.Links, nodes = append(t.Links, l), append(nodes, at)
 		if len(t.Links) == MaxLinks+1 {
 			key.Errorf("more than %d links", MaxLinks)
 		}
@@ -147,10 +190,14 @@ func ParseTopology(name string, data []byte) (*Topology, error) {
 	if err := doc.Err(); err != nil {
 		return nil, err
 	}
+	t.checkTogether(root, nodes)
+	if err := doc.Err(); err != nil {
+		return nil, err
+	}
 	return t, nil
 }
 
-func parseLink(key, value conf.Node, doc *conf.Doc, dir string) Link {
+func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes) {
 	l := DefaultLink(key.Name())
 	if l.Name == SenderEnd || l.Name == ReceiverEnd {
 		key.Errorf("%s names an end of every run: choose another name for the link", l.Name)
@@ -192,8 +239,10 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) Link {
 	} else {
 		l.UseShaper(l.Shaper)
 	}
+	at := linkNodes{key: key}
+	l.parseShape(m, &at)
 	m.Done()
-	return l
+	return l, at
 }
 
 func parseCAKE(n conf.Node) (o CAKEOptions) {
@@ -343,7 +392,10 @@ func (t *Topology) Check() error {
 		if err := l.checkPath(); err != nil {
 			return fmt.Errorf("topology: link %s: path: %w", l.Name, err)
 		}
+		if err := l.checkShape(); err != nil {
+			return fmt.Errorf("topology: link %s: %w", l.Name, err)
+		}
 		seen[l.Name] = true
 	}
-	return nil
+	return t.checkEnds()
 }

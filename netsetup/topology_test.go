@@ -3,6 +3,7 @@ package netsetup
 import (
 	"flag"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"linktape/trace"
 )
@@ -65,7 +67,7 @@ func TestReadTopology(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	if err := got.Check(); err != nil {
@@ -154,7 +156,7 @@ func TestParseShapers(t *testing.T) {
 			}
 			want := DefaultLink("a")
 			c.want(&want)
-			if d := cmp.Diff(want, got.Links[0]); d != "" {
+			if d := cmp.Diff(want, got.Links[0], cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 				t.Errorf("(-want +got)\n%s", d)
 			}
 		})
@@ -248,7 +250,7 @@ func TestLinksOf(t *testing.T) {
 	b := DefaultLink("b")
 	b.Queue = q
 	want := &Topology{Links: []Link{DefaultLink("a"), b, DefaultLink("c")}}
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	if err := got.Check(); err != nil {

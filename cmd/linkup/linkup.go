@@ -220,12 +220,16 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LINK\tDEVICE\tSENDER\tRECEIVER\tSHAPER\tQUEUE\tPATH")
 	for i, l := range t.Links {
-		a := netsetup.LinkAddresses(i)
+		a := t.Addresses(i)
+		device, far := t.LinkDevices(name, i)
+		if far != device {
+			device += " " + far
+		}
 		path := "none"
 		if f.Netem && l.Path != netsetup.PathNone {
 			path = "netem"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\t%s\n", l.Name, netsetup.EndDevice(i),
+		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\t%s\n", l.Name, device,
 			a.Sender[0].Addr(), a.Receiver[0].Addr(), l.Shaper, queue(l.Queue), path)
 	}
 	return w.Flush()

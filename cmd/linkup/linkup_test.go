@@ -113,7 +113,7 @@ func TestCommandLines(t *testing.T) {
 		{"exec --rootless", 2, rootlessLine},
 		{"exec --rootless --links a", 2, rootlessLine},
 		{"exec --rootless good.yaml --", 2, rootlessLine},
-		{"exec --rootless --links a --shaper x -- true", 2, `topology: link a: unknown shaper "x": set tbf or htb`},
+		{"exec --rootless --links a --shaper x -- true", 2, `topology: link a: unknown shaper "x": set auto, tbf, htb or cake`},
 		{"exec --rootless none.yaml -- true", 1, "open none.yaml: no such file or directory"},
 		{"exec --rootless good.yaml -- no-such-program", 1, `exec: "no-such-program": executable file not found in $PATH`},
 		{"shell", 2, "name one of a TOPOLOGY file, --links or --tape"},
