@@ -3,8 +3,9 @@
 #   make         builds the commands into bin/
 #   make demo    runs the main job: a tape, three links, a replay, a plot (root)
 #   make test    runs every test that this machine can run, and says which it cannot
-#   make lab     runs the tests that need netem, in a virtual-time kernel
-#   make kernels runs the links' tests on other kernels
+#   make kernels runs the links' tests on every kernel, the lab's first
+#   make lab     runs what is measured in virtual time, and the lab's own tests
+#   make soak    runs all of that many times over, and stops where it differs
 #   make lint    checks the sources
 #   make bench   runs the benchmarks (root for those on real links)
 #   make fuzz    runs every fuzz target for FUZZTIME
@@ -21,7 +22,7 @@ ROOT := $(filter 0,$(shell id -u))
 # What the machine promises to privileged tests; see internal/privtest.
 PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
 
-.PHONY: build demo test lint unit lab portable field kernels bench fuzz golden clean
+.PHONY: build demo test lint unit kernel kernels lab soak portable field bench fuzz golden clean
 
 build:
 	@tools/need go
@@ -31,7 +32,7 @@ demo: build
 	@$(if $(ROOT),,echo "make demo builds links, which needs root: run sudo make demo" >&2; exit 1)
 	bin/demo --bin bin
 
-test: build lint unit lab portable field
+test: build lint unit kernels lab portable field
 
 lint:
 	@tools/need go
@@ -45,25 +46,42 @@ unit: build
 	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
 	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
 
-# What needs netem runs in a kernel of the project's own, in virtual time. It is
-# built once a machine (some minutes) and kept in the user's cache directory.
-lab: build
+# The lab's kernel, in which netem is. It is built once a machine (some minutes)
+# and kept in the user's cache directory.
+kernel: build
 	@tools/need go ip tc
-	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc make flex bison bc patch xz linux-source-6.12
-	@echo "== privileged tests in the lab"
+	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc libc.a make flex bison bc patch xz linux-source-6.12
+	@echo "== the lab's kernel"
 	bin/lab kernel build
-	bin/lab test -p 1 ./netsetup ./cmd/linkup ./cmd/replay
+
+# The links' tests on every kernel: the lab's, in virtual time; Debian's packaged
+# 6.1 as User-Mode-Linux, in real time; and its 6.12 in an emulated computer with
+# two processors. A kernel that runs nothing is a failure.
+LINKS := ./netsetup ./cmd/linkup ./cmd/replay
+kernels: kernel
+	@tools/need linux.uml qemu-system-x86_64 xz
+	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
+	@echo "== the links' tests on every kernel"
+	timeout --foreground -k 30 25m bin/lab matrix --short --skips $(LINKS)
+
+# What experiments need, and what they are promised.
+EXPERIMENTS := tcpdump ristsender ristreceiver gst-launch-1.0 gst/udpsrc gst/rtpmp2tpay gst/ristsrc gst/ristsink
+INLAB := LINKTAPE_REQUIRE=lab-kernel,tcpdump,librist,gstreamer
+
+lab: kernel
+	@tools/need $(EXPERIMENTS)
 	@echo "== the demo in the lab, with delay, jitter and loss"
 	bin/lab run -- bin/demo --bin bin --out out/lab
 	@echo "== the lab itself; three runs of each experiment leave the same bytes"
-	LINKTAPE_REQUIRE=lab-kernel $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
+	$(INLAB) $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
 
-# The same functional tests on other kernels: Debian's packaged 6.1 as
-# User-Mode-Linux, and its 6.12 in an emulated computer with two processors.
-kernels: build
-	@tools/need go ip tc linux.uml qemu-system-x86_64 xz
-	bin/lab kernel fetch qemu-6.12
-	GOFLAGS="$$(go env GOFLAGS) -timeout=30m" bin/lab matrix --skips ./netsetup ./cmd/linkup
+# RUNS of each experiment, which must leave the same bytes, and SUITES runs in
+# the lab of every test that needs root. Not part of make test: an hour or two.
+RUNS ?= 10
+SUITES ?= 20
+soak: kernel
+	@tools/need $(EXPERIMENTS)
+	tools/soak $(RUNS) $(SUITES)
 
 # The same bytes on every architecture, and everything but the last step onto
 # the kernel on every system.
@@ -90,9 +108,10 @@ field: build
 	bin/tracegen import --fit shortest -o out/field/field.tape att.up=$(FIELD)/ATT-LTE-driving-2016.up vzw.up=$(FIELD)/Verizon-LTE-short.up tmo.up=$(FIELD)/TMobile-LTE-short.up; \
 	bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
 
-bench: build
-	@tools/need go tc
+bench: kernel
+	@tools/need go tc $(EXPERIMENTS)
 	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay
+	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
 
 fuzz:
 	@tools/need go

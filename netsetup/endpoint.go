@@ -51,6 +51,7 @@ type Endpoint struct {
 	out     int32 // carries the path
 	shaper  *shaper
 	path    *path    // nil: the link has none
+	doubles bool     // the path can duplicate packets
 	carrier *carrier // shared by both directions
 
 	seq    *uint32 // shared by both directions, as the wire is
@@ -71,13 +72,14 @@ type Applied struct {
 	Kicked   bool // the queue was woken
 }
 
-func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, hasPath bool) *Endpoint {
+// newEndpoint makes an endpoint of a link whose path f says the abilities of.
+func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, f Features) *Endpoint {
 	e := &Endpoint{
 		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: seq,
 		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
 	}
-	if hasPath {
-		e.path = newPath(&l, ld.Dir)
+	if f.Netem && l.Path != PathNone {
+		e.path, e.doubles = newPath(&l, ld.Dir), f.NetemDuplicate
 	}
 	e.forget() // a replay before may have left anything
 	return e
@@ -92,8 +94,17 @@ func (e *Endpoint) forget() {
 	e.carrier.known = false
 }
 
-// HasPath reports whether the endpoint can delay and lose packets.
-func (e *Endpoint) HasPath() bool { return e.path != nil }
+// Supports returns nil where the kernel can be told a state, and else an
+// [ErrNotSupported] that says what is missing.
+func (e *Endpoint) Supports(s *trace.State) error {
+	switch {
+	case e.path == nil && s.NeedsPath():
+		return fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported)
+	case s.Duplicate != 0 && !e.doubles:
+		return fmt.Errorf("%w: a netem that duplicates above another one (%s)", ErrNotSupported, featureDuplicate)
+	}
+	return nil
+}
 
 // Seed makes the path's losses a function of the seed from the next change on.
 func (e *Endpoint) Seed(seed uint64) {
@@ -110,12 +121,11 @@ func (e *Endpoint) Seed(seed uint64) {
 // rate, and what waited in the bottlenecks is lost. A step that lets a held queue go wakes it. Apply
 // does not allocate unless it fails.
 //
-// Errors: [ErrNotSupported] where the state needs a path and the link has
-// none; a [KernelError] where the kernel refuses. The state may then be
+// Errors: [ErrNotSupported] as [Endpoint.Supports] says it; a [KernelError] where the kernel refuses. The state may then be
 // half-applied; the next Apply tells everything anew.
 func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error) {
-	if e.path == nil && s.NeedsPath() {
-		return Applied{}, e.failed(s, fmt.Errorf("%w: netem, which the link was built without", ErrNotSupported))
+	if err := e.Supports(s); err != nil {
+		return Applied{}, e.failed(s, err)
 	}
 	before, asleep := e.shaper.grant, e.shaper.asleep()
 	first := *e.seq + 1

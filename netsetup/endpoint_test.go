@@ -144,7 +144,7 @@ func (w *fakeWire) types(t testing.TB) (out []string) {
 
 // fakeLink opens both directions of a link on a fake wire: 1 and 2 are its
 // IFBs, 3 and 4 the devices of its paths, 5 the one that loses its carrier.
-func fakeLink(kind ShaperKind, hasPath bool) (w *fakeWire, up, down *Endpoint) {
+func fakeLink(kind ShaperKind, netem bool) (w *fakeWire, up, down *Endpoint) {
 	w = &fakeWire{record: true}
 	l := DefaultLink("a")
 	l.Shaper = kind
@@ -152,9 +152,9 @@ func fakeLink(kind ShaperKind, hasPath bool) (w *fakeWire, up, down *Endpoint) {
 	for _, a := range []string{"10.77.0.1", "fd77:6c74::1"} {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
 	}
-	seq := new(uint32)
-	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, seq, hasPath)
-	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, seq, hasPath)
+	seq, f := new(uint32), Features{Netem: netem, NetemDuplicate: netem}
+	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, seq, f)
+	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, seq, f)
 	return w, up, down
 }
 
@@ -290,10 +290,42 @@ func TestEndpointWithoutPath(t *testing.T) {
 	w, up, _ := fakeLink(ShaperTBF, false)
 	s := stateOf(DefaultLink("a"))
 	s.Delay = time.Millisecond
-	if _, err := up.Apply(0, 0, &s); !errors.Is(err, ErrNotSupported) || up.HasPath() || w.batches != 0 {
+	if _, err := up.Apply(0, 0, &s); !errors.Is(err, ErrNotSupported) || w.batches != 0 {
 		t.Error(err)
 	}
 	up.Seed(1) // nothing to seed
+}
+
+// What a link supports is what Apply takes.
+func TestEndpointSupports(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		f       Features
+		path    PathKind
+		edit    func(s *trace.State)
+		missing string // "": supported
+	}{
+		{"rate without netem", Features{}, PathAuto, func(*trace.State) {}, ""},
+		{"delay without netem", Features{}, PathAuto, func(s *trace.State) { s.Delay = 1 }, "netem, which the link was built without"},
+		{"delay without a path", Features{Netem: true}, PathNone, func(s *trace.State) { s.Delay = 1 }, "netem, which the link was built without"},
+		{"delay and loss", Features{Netem: true}, PathAuto, func(s *trace.State) { s.Delay, s.Loss, s.Reorder = 1, 0.5, 0.5 }, ""},
+		{"duplicates refused", Features{Netem: true}, PathAuto, func(s *trace.State) { s.Duplicate = 0.5 }, featureDuplicate},
+		{"duplicates", Features{Netem: true, NetemDuplicate: true}, PathAuto, func(s *trace.State) { s.Duplicate = 0.5 }, ""},
+	} {
+		w := new(fakeWire)
+		l := DefaultLink("a")
+		l.Path = c.path
+		e := newEndpoint(trace.LinkDir{Link: "a"}, l, w, 1, 3, &carrier{ifindex: 5}, new(uint32), c.f)
+		s := trace.State{Rate: trace.Mbit, Carrier: true}
+		c.edit(&s)
+		said := e.Supports(&s)
+		if _, err := e.Apply(0, 0, &s); (err == nil) != (said == nil) || (err == nil) != (w.batches > 0) {
+			t.Errorf("%s: Supports said %v, and Apply %v after %d batches", c.name, said, err, w.batches)
+		}
+		if (said == nil) != (c.missing == "") || said != nil && (!errors.Is(said, ErrNotSupported) || !strings.Contains(said.Error(), c.missing)) {
+			t.Errorf("%s: got %v, want %q", c.name, said, c.missing)
+		}
+	}
 }
 
 // The answers to an exchange that was given up are passed over.

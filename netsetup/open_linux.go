@@ -87,11 +87,10 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}
-	hasPath := r.record.Features.Netem && l.Path != PathNone
 	seq := &room.conn.seq
 	return &[2]*Endpoint{
-		trace.Up:   newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Up}, l, room.conn, index[ifbUp], index[receiverSide], c, seq, hasPath),
-		trace.Down: newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Down}, l, room.conn, index[ifbDown], index[senderSide], c, seq, hasPath),
+		trace.Up:   newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Up}, l, room.conn, index[ifbUp], index[receiverSide], c, seq, r.record.Features),
+		trace.Down: newEndpoint(trace.LinkDir{Link: l.Name, Dir: trace.Down}, l, room.conn, index[ifbDown], index[senderSide], c, seq, r.record.Features),
 	}, nil
 }
 

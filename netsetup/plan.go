@@ -305,6 +305,9 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")
 		}
+		if f.Netem && !f.NetemDuplicate && l.Impair.Duplicate > 0 {
+			return nil, fmt.Errorf("link %s: %w: duplication in a path, beside a netem that delays; leave duplicate out", l.Name, ErrNotSupported)
+		}
 	}
 	for _, ns := range []string{snd, rcv} {
 		p.add(AddNamespace{ns})

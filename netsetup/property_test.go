@@ -187,7 +187,10 @@ func wireRate(r trace.BitRate) trace.BitRate {
 // whole bytes per second, 64 ns ticks where there is nothing finer, 32-bit
 // probabilities.
 func TestRoundTrip(t *testing.T) {
-	const runs = 20000
+	runs := 20000
+	if testing.Short() {
+		runs = 1000
+	}
 	d := draw{rand.New(rand.NewPCG(1, 2))}
 	var buf []byte
 	options := func(b []byte, err error) []byte {

@@ -24,7 +24,7 @@ func (f Features) Warnings(t *Topology) []string {
 		out = append(out, "this kernel's netem ignores its seed: which packets are lost or delayed by jitter differs from run to run")
 	}
 	if !f.NetemDuplicate {
-		out = append(out, "this kernel's netem does not duplicate in a path: a tape with duplicates stops where the first one is")
+		out = append(out, "this kernel's netem does not duplicate in a path: a tape with duplicates is refused")
 	}
 	return out
 }

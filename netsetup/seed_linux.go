@@ -7,8 +7,13 @@ import (
 	"linktape/trace"
 )
 
-// Warnings says what the run's links cannot do exactly.
-func (r *Run) Warnings() []string { return r.record.Features.Warnings(r.Topology) }
+// Warnings says what the run's links do not do exactly. What they do not do at
+// all, [Endpoint.Supports] says.
+func (r *Run) Warnings() []string {
+	f := r.record.Features
+	f.NetemDuplicate = true
+	return f.Warnings(r.Topology)
+}
 
 // seedTests try what the kernel makes of the seed of a device's path, which is
 // there already.

@@ -186,12 +186,16 @@ func randomRates(rng *rand.Rand, n int, highest float64) []trace.BitRate {
 // nothing but timers and kicks wakes the queue: what a step could not use comes
 // back two steps later, and less than a packet waits for its rest.
 func TestShaperFollowsTape(t *testing.T) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 2
+	}
 	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB} {
 		for _, step := range []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 0} {
 			for _, size := range []int{64, 228, 1000, 1500} {
 				t.Run(fmt.Sprintf("%s/%v/%d", kind, step, size), func(t *testing.T) {
 					worst := 0.0
-					for seed := range uint64(20) {
+					for seed := range seeds {
 						m := newLinkModel(t, kind, size, seed)
 						at, tape := time.Duration(0), 0.0
 						recent := make([]trace.BitRate, 3) // of the last open steps

@@ -49,6 +49,7 @@ type call struct {
 // fakeEndpoint notes what is applied to it.
 type fakeEndpoint struct {
 	path     bool
+	single   bool // its path does not duplicate
 	seed     uint64
 	counters netsetup.Counters
 	calls    []call
@@ -74,7 +75,15 @@ func (e *fakeEndpoint) Counters() (netsetup.Counters, error) {
 	return e.counters, nil
 }
 
-func (e *fakeEndpoint) HasPath() bool { return e.path }
+func (e *fakeEndpoint) Supports(s *trace.State) error {
+	switch {
+	case !e.path && s.NeedsPath():
+		return fmt.Errorf("%w: path", netsetup.ErrNotSupported)
+	case e.single && s.Duplicate != 0:
+		return fmt.Errorf("%w: duplicates", netsetup.ErrNotSupported)
+	}
+	return nil
+}
 
 func (e *fakeEndpoint) Seed(seed uint64) { e.seed = seed }
 
@@ -83,6 +92,7 @@ type fakeLinks struct {
 	endpoints map[trace.LinkDir]*fakeEndpoint
 	before    map[trace.LinkDir]trace.State
 	killed    bool // the replay before this one
+	warnings  []string
 	beginErr  error
 	endErr    error
 	replaying bool
@@ -110,6 +120,8 @@ func (l *fakeLinks) Before(ld trace.LinkDir) (trace.State, bool) { return l.befo
 func (l *fakeLinks) Initial(trace.LinkDir) trace.State {
 	return trace.State{Rate: 100 * trace.Mbit, Carrier: true, Label: "initial"}
 }
+
+func (l *fakeLinks) Warnings() []string { return l.warnings }
 
 func (l *fakeLinks) BeginReplay() error {
 	l.replaying = l.beginErr == nil

@@ -13,7 +13,7 @@ import (
 type Endpoint interface {
 	Apply(at, hold time.Duration, s *trace.State) (netsetup.Applied, error)
 	Counters() (netsetup.Counters, error)
-	HasPath() bool
+	Supports(s *trace.State) error
 	Seed(seed uint64)
 }
 

@@ -297,7 +297,7 @@ func (silent) Apply(time.Duration, time.Duration, *trace.State) (netsetup.Applie
 	return netsetup.Applied{Messages: 2}, nil
 }
 func (silent) Counters() (netsetup.Counters, error) { return netsetup.Counters{}, nil }
-func (silent) HasPath() bool                        { return true }
+func (silent) Supports(*trace.State) error          { return nil }
 func (silent) Seed(uint64)                          {}
 
 func TestLoopAllocatesNothing(t *testing.T) {

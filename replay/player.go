@@ -75,8 +75,8 @@ const ringSize = 8192
 // played to the end. Nothing is changed yet.
 //
 // Errors: a window outside the tape, a link that the run does not have, a
-// damaged tape, and [netsetup.ErrNotSupported] where the tape needs a path and
-// a link has none.
+// damaged tape, and [netsetup.ErrNotSupported] where the tape holds what a link
+// cannot do.
 func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
 	p := &Player{opts: opts, dirs: meta.Directions(), links: links}
@@ -95,14 +95,12 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		to = opts.From + opts.Duration
 	}
 	index := make(map[trace.LinkDir]int)
-	pathless := make(map[trace.LinkDir]bool)
 	for i, ld := range p.dirs {
 		e, err := links.Endpoint(ld)
 		if err != nil {
 			return nil, err
 		}
 		index[ld] = i
-		pathless[ld] = !e.HasPath()
 		e.Seed(seedOf(meta.Seed, ld))
 		p.loop.endpoints = append(p.loop.endpoints, e)
 		s, known := links.Before(ld)
@@ -111,17 +109,22 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		}
 		p.before = append(p.before, s)
 	}
-	if opts.RatesOnly {
-		clear(pathless)
+	chance := false
+	supports := func(s *trace.Step) error {
+		if opts.RatesOnly {
+			return nil
+		}
+		chance = chance || byChance(&s.State)
+		return p.loop.endpoints[index[s.LinkDir()]].Supports(&s.State)
 	}
-	if err := checkWindow(ctx, tape, pathless, opts.From, to, opts.Checking); err != nil {
+	if err := checkWindow(ctx, tape, supports, opts.From, to, opts.Checking); err != nil {
 		return nil, err
 	}
 	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, ratesOnly: opts.RatesOnly}
 	p.sum.Tape, p.sum.From, p.sum.RatesOnly, p.sum.Left = tape.SHA256(), opts.From, opts.RatesOnly, string(p.opts.Leave)
 	p.loop.progress = make([]Progress, len(p.dirs))
 	p.loop.last = make([]dirTally, len(p.dirs))
-	if !opts.RatesOnly {
+	if chance {
 		p.sum.Warnings = append(p.sum.Warnings, warningsOf(links)...)
 	}
 	return p, nil
@@ -134,14 +137,22 @@ func seedOf(seed uint64, ld trace.LinkDir) uint64 {
 }
 
 // checkWindow reads the window once. It fails where the tape is damaged, and at
-// the first step that needs a path on a link that has none: before anything is
-// changed, and not in the middle of a long replay.
-func checkWindow(ctx context.Context, tape *trace.Reader, pathless map[trace.LinkDir]bool, from, to time.Duration, progress func(float64)) error {
+// the first step that its link does not support: before anything is changed, and
+// not in the middle of a long replay.
+func checkWindow(ctx context.Context, tape *trace.Reader, supports func(*trace.Step) error, from, to time.Duration, progress func(float64)) error {
 	check := func(steps []trace.Step) error {
 		for i := range steps {
-			if s := &steps[i]; s.At < to && pathless[s.LinkDir()] && s.NeedsPath() {
-				return fmt.Errorf("the tape needs delay or loss on %v at %v, and the link has no path: %w: netem; "+
-					"play the rates alone with --rates-only, or use a kernel with netem", s.LinkDir(), s.At, netsetup.ErrNotSupported)
+			s := &steps[i]
+			if s.At >= to {
+				return nil
+			}
+			if err := supports(s); err != nil {
+				what := "delay or loss"
+				if s.Duplicate != 0 {
+					what = "duplicates"
+				}
+				return fmt.Errorf("the tape has %s on %v at %v: %w; play the rates alone with --rates-only, "+
+					"or the tape on another kernel: linkup check says what one can do", what, s.LinkDir(), s.At, err)
 			}
 		}
 		return nil

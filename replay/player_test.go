@@ -351,6 +351,11 @@ func TestNewRefuses(t *testing.T) {
 	if err := trace.WriteFile(lateFile, late); err != nil {
 		t.Fatal(err)
 	}
+	late.Steps[len(late.Steps)-1].Duplicate = 0.5
+	doubleFile := filepath.Join(dir, "double.tape")
+	if err := trace.WriteFile(doubleFile, late); err != nil {
+		t.Fatal(err)
+	}
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 
@@ -378,6 +383,10 @@ func TestNewRefuses(t *testing.T) {
 		{"no path at the end", lateFile, nil, Options{}, func(l *fakeLinks) { l.endpoints[aUp].path = false }, "a.up at 3.9s", netsetup.ErrNotSupported},
 		{"no path in force before the window", lateFile, nil, Options{From: 3950 * ms}, func(l *fakeLinks) { l.endpoints[aUp].path = false }, "a.up at 3.9s", netsetup.ErrNotSupported},
 		{"no path after the window", lateFile, nil, Options{Duration: 3900 * ms}, func(l *fakeLinks) { l.endpoints[aUp].path = false }, "", nil},
+		{"duplicates", doubleFile, nil, Options{}, func(l *fakeLinks) { l.endpoints[aUp].single = true }, "the tape has duplicates on a.up at 3.9s: not supported by this kernel: duplicates; play the rates alone with --rates-only, or", netsetup.ErrNotSupported},
+		{"duplicates, rates only", doubleFile, nil, Options{RatesOnly: true}, func(l *fakeLinks) { l.endpoints[aUp].single = true }, "", nil},
+		{"duplicates after the window", doubleFile, nil, Options{Duration: 3900 * ms}, func(l *fakeLinks) { l.endpoints[aUp].single = true }, "", nil},
+		{"duplicates on another link", doubleFile, nil, Options{}, func(l *fakeLinks) { l.endpoints[bUp].single = true }, "", nil},
 		{"stopped", good, stopped, Options{}, nil, "stopped before the first step, nothing was changed", context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -563,6 +572,37 @@ func TestWarnsAfterAKill(t *testing.T) {
 		if len(p.sum.Warnings) != c.want {
 			t.Errorf("%s, killed %v: got warnings %q, want %d", c.leave, c.killed, p.sum.Warnings, c.want)
 		}
+	}
+}
+
+// What links leave to chance is said where the window has chance in it.
+func TestWarnsOfChance(t *testing.T) {
+	tl := twoLinks() // no chance, until the last step
+	tl.Steps[len(tl.Steps)-1].Jitter = ms
+	file := filepath.Join(t.TempDir(), "x.tape")
+	if err := trace.WriteFile(file, tl); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		opts Options
+		want int
+	}{
+		{"all of it", Options{}, 1},
+		{"the end", Options{From: 3950 * ms}, 1},
+		{"before it", Options{Duration: time.Second}, 0},
+		{"rates only", Options{RatesOnly: true}, 0},
+	} {
+		tape, err := trace.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		links := linksOfTwo()
+		links.warnings = []string{"not the same twice"}
+		if p := mustNew(t, tape, links, c.opts); len(p.sum.Warnings) != c.want {
+			t.Errorf("%s: got warnings %q, want %d", c.name, p.sum.Warnings, c.want)
+		}
+		tape.Close()
 	}
 }
 

@@ -19,8 +19,14 @@ func shaperOf(l Links, ld trace.LinkDir) (kind, why string) {
 	return "", ""
 }
 
-// warned are links that know why a replay on them is not exact.
+// warned are links that know why the same tape does not lose and delay the same
+// packets on them each time.
 type warned interface{ Warnings() []string }
+
+// byChance reports whether a state leaves something to chance.
+func byChance(s *trace.State) bool {
+	return s.Jitter != 0 || s.Loss != 0 || s.GE.Enabled() || s.Duplicate != 0 || s.Corrupt != 0 || s.Reorder != 0
+}
 
 // warningsOf asks links that know.
 func warningsOf(l Links) []string {

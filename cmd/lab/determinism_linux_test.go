@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"linktape/internal/lab"
 	"linktape/internal/privtest"
@@ -28,6 +32,14 @@ func inLab(t *testing.T, args ...string) (dir, stdout string) {
 
 // inLabAt is inLab with the kind of time.
 func inLabAt(t *testing.T, kind lab.Time, args ...string) (dir, stdout string) {
+	t.Helper()
+	dir, stdout, r := labOf(t, kind, args...)
+	t.Logf("%v: %v in the lab, %v on the host", args, r.Elapsed.Round(time.Microsecond), r.Wall.Round(time.Millisecond))
+	return dir, stdout
+}
+
+// labOf also returns what the run was like.
+func labOf(t testing.TB, kind lab.Time, args ...string) (dir, stdout string, r *lab.Result) {
 	t.Helper()
 	privtest.RequireUser(t, "lab-kernel")
 	kernel := os.Getenv("LINKTAPE_LAB_KERNEL")
@@ -45,71 +57,93 @@ func inLabAt(t *testing.T, kind lab.Time, args ...string) (dir, stdout string) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	r, err := lab.Run(t.Context(), lab.Options{
+	if r, err = lab.Run(t.Context(), lab.Options{
 		Kernel: kernel, Time: kind, Argv: append([]string{self}, args...), Dir: dir, Writable: []string{dir}, Seed: lab.DefaultSeed,
 		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}, Stdout: &out, Stderr: &errs,
-	})
-	if err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if r.Status() != 0 {
 		t.Fatalf("%v: exit status %d:\n%s", args, r.Status(), errs.String())
 	}
-	t.Logf("%v: %v in the lab, %v on the host", args, r.Elapsed.Round(time.Microsecond), r.Wall.Round(time.Millisecond))
-	return dir, out.String()
+	return dir, out.String(), r
 }
+
+var runs = flag.Int("runs", 3, "runs of each experiment that are compared")
 
 // Every run of an experiment leaves the same bytes: captures, logs, reports.
 func TestSameEveryTime(t *testing.T) {
-	const runs = 3
 	for _, e := range experiments() {
 		t.Run(e.name, func(t *testing.T) {
-			privtest.RequireUser(t, append([]string{"lab-kernel"}, e.needs...)...)
-			var first map[string]string
-			for range runs {
+			privtest.RequireUser(t, append([]string{"lab-kernel", "tcpdump"}, e.needs...)...)
+			var first results
+			for n := range *runs {
 				dir, _ := inLab(t, "experiment", e.name)
-				got := hashes(t, dir)
-				if first == nil {
-					first = got
-				}
-				for name, want := range first {
-					if got[name] != want {
-						t.Errorf("%s: got SHA-256 %s, want %s as in the first run", name, got[name], want)
+				got := resultsIn(t, dir)
+				if n > 0 {
+					if d := cmp.Diff(first, got); d != "" {
+						t.Fatalf("run %d: SHA-256 of files (-run 1 +run %d)\n%s", n+1, n+1, d)
 					}
+					continue
+				}
+				first = got
+				if e.check != nil {
+					e.check(t, dir)
 				}
 			}
-			packets := 0
-			for name := range first {
-				if filepath.Ext(name) == ".pcap" {
-					packets++
-				}
-			}
-			if packets == 0 {
-				t.Error("no capture was compared")
-			}
+			t.Logf("%d runs: SHA-256 %s over %d captures, %s over these and %d other files", *runs,
+				first.sum(func(name string) bool { return filepath.Ext(name) == ".pcap" }), first.captures(),
+				first.sum(func(string) bool { return true }), len(first)-first.captures())
 		})
 	}
 }
 
-// hashes returns the SHA-256 of every file, by name.
-func hashes(t *testing.T, dir string) map[string]string {
+// results are the SHA-256 of the files that a run has left, by name.
+type results map[string]string
+
+// resultsIn reads them. It fails the test if nothing was captured.
+func resultsIn(t *testing.T, dir string) results {
 	t.Helper()
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := make(map[string]string)
+	out := make(results)
 	for _, f := range files {
 		data, err := os.ReadFile(filepath.Join(dir, f.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(data) < 100 && filepath.Ext(f.Name()) == ".pcap" {
-			t.Errorf("%s: no packet was captured", f.Name())
+		const some = 10_000 // bytes
+		if len(data) < some && filepath.Ext(f.Name()) == ".pcap" {
+			t.Errorf("%s: %d bytes: hardly a packet was captured", f.Name(), len(data))
 		}
 		out[f.Name()] = fmt.Sprintf("%x", sha256.Sum256(data))
 	}
+	if out.captures() == 0 {
+		t.Error("no capture was compared")
+	}
 	return out
+}
+
+func (r results) captures() (n int) {
+	for name := range r {
+		if filepath.Ext(name) == ".pcap" {
+			n++
+		}
+	}
+	return n
+}
+
+// sum is the SHA-256 over what sha256sum prints of some of the files.
+func (r results) sum(of func(name string) bool) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		if of(name) {
+			fmt.Fprintf(h, "%s  %s\n", r[name], name)
+		}
+	}
+	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
 // probe is a packet that arrived.
@@ -137,11 +171,10 @@ func readProbes(t *testing.T, file string, epoch time.Time) []probe {
 	return out
 }
 
-// What the links do is what the tape says: delay to the microsecond, loss and
-// bursts within five standard errors (a false alarm in two million runs, and
-// none at all in virtual time), rates to the packet.
-func TestTape(t *testing.T) {
-	dir, _ := inLab(t, "experiment", "tape")
+// checkTape checks that what the links did is what the tape says: delay to the
+// microsecond, loss and bursts within five standard errors (a false alarm in two
+// million runs, and none at all in virtual time), rates to the packet.
+func checkTape(t *testing.T, dir string) {
 	data, err := os.ReadFile(filepath.Join(dir, "summary.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"linktape/netsetup"
@@ -19,9 +20,17 @@ import (
 	"linktape/trace"
 )
 
-// experiment is the role "experiment NAME": one of those below, which runs as
-// root of a lab and leaves its results in the working directory.
+// experiment is the role "experiment NAME [DURATION]": one of those below, which
+// runs as root of a lab and leaves its results in the working directory. The
+// duration is of the bonding ones.
 func experiment(args []string) error {
+	if len(args) > 1 {
+		d, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		bondedTime = d
+	}
 	for _, e := range experiments() {
 		if e.name == args[0] {
 			return e.run(context.Background())
@@ -32,19 +41,20 @@ func experiment(args []string) error {
 
 type experimentCase struct {
 	name  string
-	needs []string // features besides a lab
+	needs []string // features besides a lab and tcpdump
 	run   func(context.Context) error
+	check func(t *testing.T, dir string) // what it left; may be nil
 }
 
 func experiments() []experimentCase {
 	return []experimentCase{
-		{"netem", nil, qdisc("root netem delay 20ms 5ms loss gemodel 2% 20% 100% 0.1% limit 100000")},
-		{"tbf", nil, qdisc("root tbf rate 3mbit burst 3028 limit 60000")},
-		{"htb", nil, qdisc("root handle 1: htb default 1", "class add dev v0 parent 1: classid 1:1 htb rate 3mbit quantum 1514")},
-		{"cake", nil, qdisc("root cake bandwidth 3mbit besteffort")},
-		{"tape", nil, playTape},
-		{"librist", []string{"librist"}, librist},
-		{"gstreamer", []string{"gstreamer"}, gstreamer},
+		{"netem", nil, qdisc("root netem delay 20ms 5ms loss gemodel 2% 20% 100% 0.1% limit 100000"), nil},
+		{"tbf", nil, qdisc("root tbf rate 3mbit burst 3028 limit 60000"), nil},
+		{"htb", nil, qdisc("root handle 1: htb default 1", "class add dev v0 parent 1: classid 1:1 htb rate 3mbit quantum 1514"), nil},
+		{"cake", nil, qdisc("root cake bandwidth 3mbit besteffort"), nil},
+		{"tape", nil, playTape, checkTape},
+		{"librist", []string{"librist"}, librist, nil},
+		{"gstreamer", []string{"gstreamer"}, gstreamer, nil},
 	}
 }
 
@@ -77,7 +87,9 @@ func qdisc(root string, more ...string) func(context.Context) error {
 		far := func(args ...string) *exec.Cmd {
 			return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", "far", self}, args...)...)
 		}
-		catch, err := begin(far("capture", "v1", "v1.pcap"), nil)
+		catch, err := capture("v1", func(argv ...string) *exec.Cmd {
+			return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", "far"}, argv...)...)
+		})
 		if err != nil {
 			return err
 		}
@@ -92,7 +104,7 @@ func qdisc(root string, more ...string) func(context.Context) error {
 		if out, err := exec.CommandContext(ctx, self, "send", "10.0.0.2", "1000", "2ms", "5000").CombinedOutput(); err != nil {
 			return fmt.Errorf("send: %w: %s", err, out)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(handOver)
 		return errors.Join(sink.end(), catch.end(), rows.Close())
 	}
 }
@@ -133,6 +145,58 @@ func begin(cmd *exec.Cmd, w io.Writer) (*helper, error) {
 func (h *helper) end() error {
 	h.stdin.Close()
 	return errors.Join(<-h.copied, h.cmd.Wait())
+}
+
+// catcher is a tcpdump that runs until it is interrupted.
+type catcher struct {
+	cmd    *exec.Cmd
+	stderr *bufio.Reader
+}
+
+// handOver is the time to wait after the last packet: the kernel gives tcpdump
+// its packets by blocks, a second after the first of a block at the latest, and
+// tcpdump leaves what it was not given when it ends.
+const handOver = 2 * time.Second
+
+// capture runs tcpdump on a device, where and as far as in says, and returns
+// when it listens. What it catches is in DEVICE.pcap: the first 96 bytes of each
+// packet, with nanoseconds.
+func capture(device string, in func(argv ...string) *exec.Cmd) (*catcher, error) {
+	file, err := exec.LookPath("tcpdump")
+	if err != nil {
+		return nil, err
+	}
+	// It would become a user who may not write here: -Z root.
+	cmd := in(file, "-i", device, "-w", device+".pcap", "-s", "96", "-n", "-Z", "root", "--time-stamp-precision", "nano")
+	stderr, err := cmd.StderrPipe()
+	if err := errors.Join(err, cmd.Start()); err != nil {
+		return nil, err
+	}
+	c := &catcher{cmd, bufio.NewReader(stderr)}
+	var said strings.Builder
+	for {
+		line, err := c.stderr.ReadString('\n')
+		said.WriteString(line)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%v: %w: %s", cmd, errors.Join(err, cmd.Wait()), said.String())
+		case strings.Contains(line, "listening on"):
+			return c, nil
+		}
+	}
+}
+
+// end ends the capture. It is an error if packets were lost to it.
+func (c *catcher) end() error {
+	err := c.cmd.Process.Signal(os.Interrupt)
+	said, readErr := io.ReadAll(c.stderr)
+	if err := errors.Join(err, readErr, c.cmd.Wait()); err != nil {
+		return fmt.Errorf("%v: %w: %s", c.cmd, err, said)
+	}
+	if !strings.Contains(string(said), "\n0 packets dropped by kernel\n") {
+		return fmt.Errorf("%v: it lost packets: %s", c.cmd, said)
+	}
+	return nil
 }
 
 // links builds links, calls f with a way to run roles and programs in their
@@ -219,7 +283,7 @@ func playTape(ctx context.Context) error {
 			return err
 		}
 		address := netsetup.LinkAddresses(0).Receiver[0].Addr().String()
-		catch, err := begin(in(netsetup.ReceiverEnd, "capture", netsetup.EndDevice(0), "w0.pcap"), nil)
+		catch, err := capture(netsetup.EndDevice(0), func(argv ...string) *exec.Cmd { return in(netsetup.ReceiverEnd, argv...) })
 		if err != nil {
 			return err
 		}
@@ -246,7 +310,9 @@ func playTape(ctx context.Context) error {
 			return err
 		}
 		summary, err := player.Run(ctx, replay.NewMonotonic(replay.DefaultSpin), log)
-		err = errors.Join(err, open.Close(), source.Wait(), sink.end(), catch.end(), rows.Close(), log.Close())
+		err = errors.Join(err, open.Close(), source.Wait())
+		time.Sleep(handOver)
+		err = errors.Join(err, sink.end(), catch.end(), rows.Close(), log.Close())
 		if err != nil {
 			return err
 		}
@@ -305,18 +371,17 @@ func impair(ctx context.Context, run string, d time.Duration) (*replay.Summary, 
 }
 
 // bondedTime is how long the bonding experiments play.
-const bondedTime = 8 * time.Second
+var bondedTime = 8 * time.Second
 
 // overBonded runs a receiver and a sender over the bonded links while these
 // lose packets, and captures every link at the receiver.
 func overBonded(ctx context.Context, receiver, sender func(addresses []string) []string) error {
 	return links(ctx, bonded(), func(run string, in func(string, ...string) *exec.Cmd) error {
 		var addresses []string
-		var catches []*helper
+		var catches []*catcher
 		for i := range bonded().Links {
 			addresses = append(addresses, netsetup.LinkAddresses(i).Receiver[0].Addr().String())
-			d := netsetup.EndDevice(i)
-			catch, err := begin(in(netsetup.ReceiverEnd, "capture", d, d+".pcap"), nil)
+			catch, err := capture(netsetup.EndDevice(i), func(argv ...string) *exec.Cmd { return in(netsetup.ReceiverEnd, argv...) })
 			if err != nil {
 				return err
 			}
@@ -368,6 +433,7 @@ func overBonded(ctx context.Context, receiver, sender func(addresses []string) [
 			p.Process.Signal(os.Interrupt)
 			p.Wait()
 		}
+		time.Sleep(handOver)
 		for _, c := range catches {
 			err = errors.Join(err, c.end())
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -64,8 +65,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				},
 				Action: func(c *ucli.Context) error { return kernelBuild(ctx, c, stdout, stderr) },
 			}, {
-				Name:   "path",
-				Usage:  "print the file of the built kernel; exit status 1 if there is none",
+				Name: "path", ArgsUsage: "[KERNEL]",
+				Usage:  "print the file of the built kernel, or of another one; exit status 1 if there is none",
 				Action: func(c *ucli.Context) error { return kernelPath(c, stdout) },
 			}},
 		}},
@@ -159,6 +160,9 @@ func runIn(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr
 	if err == nil {
 		file, err = filepath.Abs(file)
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return &cli.Error{Status: exitNoStart, Err: err}
+	}
 	if err != nil {
 		return &cli.Error{Status: exitNotFound, Err: err}
 	}
@@ -174,7 +178,7 @@ func runIn(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr
 	if c.Bool("console") {
 		o.Console = stderr
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGQUIT)
+	ctx, stop := cli.Notify(ctx, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a closed output ends the lab in order
 	if d := c.Duration("timeout"); d > 0 {
@@ -201,13 +205,14 @@ func runIn(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr
 // runError gives the error of a run the exit status that a shell would.
 func runError(ctx context.Context, err error, timeout time.Duration) error {
 	var start *lab.StartError
+	var stopped *cli.Stopped
 	status := exitLab
 	switch {
 	case errors.Is(err, errTimeout):
 		status = exitTimeout
 		err = fmt.Errorf("ended after --timeout %v; if virtual time stood still, a process may be spinning on the clock: see docs/lab.md", timeout)
-	case ctx.Err() != nil:
-		status = 128 + int(syscall.SIGINT)
+	case errors.As(context.Cause(ctx), &stopped):
+		status = 128 + int(stopped.Signal)
 	case errors.Is(err, syscall.EPIPE):
 		return &cli.Error{Status: 128 + int(syscall.SIGPIPE)}
 	case errors.As(err, &start):

@@ -32,6 +32,8 @@ func matrixCommand(ctx context.Context, stdout, stderr io.Writer) *ucli.Command 
 		Flags: []ucli.Flag{
 			&ucli.StringFlag{Name: "kernels", Value: strings.Join(lab.KernelNames(), ","), Usage: "`KERNELS` to run, separated by commas"},
 			&ucli.StringFlag{Name: "run", Usage: "only tests that match `PATTERN`, as go test -run"},
+			&ucli.BoolFlag{Name: "short", Usage: "run go test -short on kernels in real time, where system calls cost it"},
+			&ucli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a package's tests after this time in the lab, as go test -timeout"},
 			&ucli.BoolFlag{Name: "skips", Usage: "list the tests that were skipped, and why"},
 			&ucli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
@@ -63,7 +65,7 @@ func matrix(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) erro
 	if c.NArg() == 0 {
 		return cli.Usagef("usage: %s %s", c.Command.HelpName, c.Command.ArgsUsage)
 	}
-	args := c.Args().Slice()
+	args := append([]string{"-timeout", c.Duration("timeout").String()}, c.Args().Slice()...)
 	if p := c.String("run"); p != "" {
 		args = append([]string{"-run", p}, args...)
 	}
@@ -71,7 +73,11 @@ func matrix(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) erro
 	for name := range strings.SplitSeq(c.String("kernels"), ",") {
 		fmt.Fprintf(stderr, "lab: kernel %s\n", name)
 		r := kernelReport{Kernel: name}
-		if err := r.fill(ctx, args, stderr); err != nil {
+		own := args
+		if k, err := findKernel(name); c.Bool("short") && err == nil && !k.Virtual() {
+			own = append([]string{"-short"}, args...)
+		}
+		if err := r.fill(ctx, own, stderr); err != nil {
 			r.Err = err.Error()
 			fmt.Fprintf(stderr, "lab: kernel %s: %v\n", name, err)
 		}
@@ -252,7 +258,7 @@ func printMatrix(stdout io.Writer, reports []kernelReport, skips bool) error {
 		fmt.Fprintf(stdout, "%s: promised to tests: %s\n", r.Kernel, r.Probed.promises(r.Kernel, os.Getenv(privtest.Variable)))
 		for _, f := range r.Probed.Features {
 			if f.Err != "" {
-				fmt.Fprintf(stdout, "%s: %s, for %s: %s; needs %s\n", r.Kernel, f.Name, f.What, f.Err, f.Need)
+				fmt.Fprintf(stdout, "%s lacks %s, for %s: %s; needs %s\n", r.Kernel, f.Name, f.What, f.Err, f.Need)
 			}
 		}
 		for _, p := range r.Packages {

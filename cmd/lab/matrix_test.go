@@ -59,7 +59,7 @@ some    6.1.176  2     1.5 s  p/c      0       0          0        0.0 s
 some    6.1.176  2     1.5 s  p/d      0       1, broken  0        600.0 s
 other   did not boot
 some: promised to tests: root,smp,tbf
-some: htb, for shaper: htb: no such file; needs CONFIG_NET_SCH_HTB
+some lacks htb, for shaper: htb: no such file; needs CONFIG_NET_SCH_HTB
 some: p/a: TestBad/sub failed
 some: p/a: TestBad failed
 some: p/a: TestSkip skipped: needs htb, which is not promised

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"time"
 
@@ -137,82 +136,6 @@ func receive(args []string) error {
 		ne := binary.NativeEndian
 		at := int64(ne.Uint64(messages[0].Data))*1e9 + int64(ne.Uint64(messages[0].Data[8:]))
 		fmt.Fprintln(w, binary.BigEndian.Uint64(buf), binary.BigEndian.Uint64(buf[8:]), at)
-	}
-}
-
-// capture is the role "capture DEVICE FILE": all packets of a device, outgoing
-// ones too, as a pcap file with nanoseconds (draft-ietf-opsawg-pcap), until
-// standard input ends.
-func capture(args []string) error {
-	device, err := net.InterfaceByName(args[0])
-	if err != nil {
-		return err
-	}
-	const all = 0x0300 // ETH_P_ALL in network byte order
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, all)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	err = errors.Join(
-		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: device.Index}),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20))
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(args[1])
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriterSize(f, 1<<20)
-	le := binary.LittleEndian
-	header := make([]byte, 24)
-	le.PutUint32(header, 0xa1b23c4d) // nanoseconds
-	le.PutUint16(header[4:], 2)
-	le.PutUint16(header[6:], 4)
-	le.PutUint32(header[16:], 1<<16)
-	le.PutUint32(header[20:], 1) // LINKTYPE_ETHERNET
-	w.Write(header)
-	ended := make(chan struct{})
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		close(ended)
-	}()
-	fmt.Println("ready")
-	buf, control, record := make([]byte, 1<<16), make([]byte, 128), make([]byte, 16)
-	for {
-		n, c, _, _, err := unix.Recvmsg(fd, buf, control, unix.MSG_DONTWAIT)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			// The kernel has stamped what waits here: waking up for every packet
-			// would only slow the lab down.
-			select {
-			case <-ended:
-				return errors.Join(w.Flush(), f.Close())
-			case <-time.After(100 * time.Millisecond):
-				continue
-			}
-		case err != nil:
-			return err
-		}
-		messages, err := unix.ParseSocketControlMessage(control[:c])
-		if err != nil {
-			return err
-		}
-		i := slices.IndexFunc(messages, func(m unix.SocketControlMessage) bool { return m.Header.Type == unix.SCM_TIMESTAMPNS })
-		if i < 0 {
-			return errors.New("a packet came without a time stamp")
-		}
-		ne := binary.NativeEndian
-		le.PutUint32(record, uint32(ne.Uint64(messages[i].Data)))
-		le.PutUint32(record[4:], uint32(ne.Uint64(messages[i].Data[8:])))
-		le.PutUint32(record[8:], uint32(n))
-		le.PutUint32(record[12:], uint32(n))
-		w.Write(record)
-		w.Write(buf[:n])
 	}
 }
 

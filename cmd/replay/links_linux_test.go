@@ -187,6 +187,53 @@ func TestReplayInALoop(t *testing.T) {
 	}
 }
 
+// A tape with duplicates is played where the kernel can duplicate, and refused
+// where it cannot, before anything is changed.
+func TestReplayDuplicates(t *testing.T) {
+	privtest.Require(t, "netem")
+	const name = "replay-double"
+	build(t, name, netsetup.ShaperTBF)
+	before := rates(t, name)
+	tl := &trace.Timeline{Meta: trace.Meta{
+		Duration: 200 * time.Millisecond, Generator: "test 1", Links: []trace.Link{{Name: "a", Up: true}},
+	}}
+	for i, p := range []trace.Prob{0, 0.25} {
+		tl.Steps = append(tl.Steps, trace.Step{At: time.Duration(i) * 100 * time.Millisecond, Link: "a", Dir: trace.Up,
+			State: trace.State{Rate: 3 * trace.Mbit, Duplicate: p, Carrier: true}})
+	}
+	tape := filepath.Join(t.TempDir(), "double.tape")
+	if err := trace.WriteFile(tape, tl); err != nil {
+		t.Fatal(err)
+	}
+	features, _, err := netsetup.Probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = invoke(t.Context(), "run", "--on", name, tape)
+	if !features.NetemDuplicate {
+		const want = "the tape has duplicates on a.up at 100ms: not supported by this kernel: "
+		if cli.Status(err) != 1 || !strings.HasPrefix(fmt.Sprint(err), want) || !strings.Contains(err.Error(), "--rates-only") {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+		if got := rates(t, name); got != before {
+			t.Errorf("the links were changed to %v", got)
+		}
+		_, stderr, err := invoke(t.Context(), "run", "--on", name, "--rates-only", tape)
+		if err != nil || stderr != "" {
+			t.Errorf("rates only: got error %v, standard error %q", err, stderr)
+		}
+	} else if err != nil {
+		t.Error(err)
+	}
+	if got := rates(t, name)[0]; got != 3*trace.Mbit {
+		t.Errorf("played: got rate %v, want 3 Mbit/s", got)
+	}
+	out, err := exec.Command("tc", "-n", netsetup.Namespace(name, "a"), "qdisc", "show", "dev", "r0").CombinedOutput()
+	if got := strings.Contains(string(out), "duplicate 25%"); err != nil || got != features.NetemDuplicate {
+		t.Errorf("got %v, %s, want duplicate 25%%: %v", err, out, features.NetemDuplicate)
+	}
+}
+
 // What goes wrong, what is said, and what the links are left in.
 func TestReplayFaults(t *testing.T) {
 	const name = "replay-faults"

@@ -78,11 +78,35 @@ func Status(err error) int {
 	return ExitFailed
 }
 
+// Stopped is the cause of a context that a signal has ended.
+type Stopped struct{ Signal syscall.Signal }
+
+func (s *Stopped) Error() string { return s.Signal.String() + " signal received" }
+
+// Is makes it a kind of [context.Canceled].
+func (s *Stopped) Is(target error) bool { return target == context.Canceled }
+
+// Notify returns a context that the first of the signals ends, with [Stopped] as
+// its cause. From then on, or after stop, the signals do what they do usually.
+func Notify(parent context.Context, signals ...os.Signal) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, signals...)
+	context.AfterFunc(ctx, func() { signal.Stop(got) })
+	go func() {
+		select {
+		case s := <-got:
+			cancel(&Stopped{s.(syscall.Signal)})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 // Main runs a command with the process's arguments and streams and exits. The
 // context ends at the first SIGINT or SIGTERM; a second one kills the process.
 func Main(name string, run Run) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ctx, stop := Notify(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	if e := (*Error)(nil); err != nil && !(errors.As(err, &e) && e.Err == nil) {

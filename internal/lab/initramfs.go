@@ -17,7 +17,8 @@ import (
 // image is what an emulated computer gets as its file system. Files lie where
 // they lie on the host.
 type image struct {
-	nodes map[string]node // by absolute name
+	nodes map[string]node   // by absolute name
+	links map[string]string // of directories in /, and where they lead, absolute
 }
 
 // node is one file of an image.
@@ -27,11 +28,43 @@ type node struct {
 	data []byte // content of a file, target of a symbolic link
 }
 
-func newImage() *image { return &image{nodes: make(map[string]node)} }
+// newImage makes an image that has the host's links to directories in /, such as
+// /bin to /usr/bin.
+func newImage() *image {
+	m := &image{nodes: make(map[string]node), links: make(map[string]string)}
+	for _, name := range []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+		target, err := os.Readlink(name)
+		if err != nil {
+			continue
+		}
+		m.nodes[name] = node{mode: fs.ModeSymlink, data: []byte(target)}
+		m.links[name] = path.Join("/", target)
+		m.directory(m.links[name])
+	}
+	return m
+}
+
+// real is a name without the links in /.
+func (m *image) real(name string) string {
+	first, rest, below := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	if to, ok := m.links["/"+first]; ok && below {
+		return path.Join(to, rest)
+	}
+	return name
+}
+
+// has reports whether a file is in the image.
+func (m *image) has(name string) bool {
+	_, ok := m.nodes[m.real(name)]
+	return ok
+}
+
+// remove takes a file out.
+func (m *image) remove(name string) { delete(m.nodes, m.real(name)) }
 
 // directory adds a directory and those above it.
 func (m *image) directory(name string) {
-	for ; name != "/" && name != "."; name = path.Dir(name) {
+	for name = m.real(name); name != "/" && name != "."; name = path.Dir(name) {
 		if _, ok := m.nodes[name]; !ok {
 			m.nodes[name] = node{mode: fs.ModeDir | 0o755}
 		}
@@ -39,6 +72,7 @@ func (m *image) directory(name string) {
 }
 
 func (m *image) put(name string, n node) {
+	name = m.real(name)
 	m.directory(path.Dir(name))
 	m.nodes[name] = n
 }
@@ -157,7 +191,7 @@ func (m *image) libraries(file string) error {
 			return fmt.Errorf("%s: library %s is in none of %s", file, lib, strings.Join(dirs, ", "))
 		}
 		name := filepath.Join(dirs[i], lib)
-		if _, known := m.nodes[name]; known {
+		if m.has(name) {
 			continue
 		}
 		if err := m.copyAs(name, name); err != nil {

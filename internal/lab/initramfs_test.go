@@ -16,7 +16,7 @@ func TestImageTree(t *testing.T) {
 	if err := os.Symlink("b/c", filepath.Join(dir, "a", "link")); err != nil {
 		t.Fatal(err)
 	}
-	m := newImage()
+	m := &image{nodes: make(map[string]node)}
 	if err := m.tree(filepath.Join(dir, "a")); err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +56,16 @@ func TestImageProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{script, shell} {
-		if n, ok := m.nodes[name]; !ok || n.mode.Perm()&0o111 == 0 {
+		if n, ok := m.nodes[m.real(name)]; !ok || n.mode.Perm()&0o111 == 0 {
 			t.Errorf("%s: got %+v (there: %v), want an executable", name, n, ok)
+		}
+	}
+	if target, err := os.Readlink("/bin"); err == nil {
+		if n := m.nodes["/bin"]; string(n.data) != target || n.mode != fs.ModeSymlink {
+			t.Errorf("/bin: got %+v, want a link to %s as on the host", n, target)
+		}
+		if real := path.Join("/", target, "sh"); m.real(shell) != real || !m.has(shell) || !m.has(real) {
+			t.Errorf("%s: got %s, there by both names: %v, %v; want %s and true", shell, m.real(shell), m.has(shell), m.has(real), real)
 		}
 	}
 	if err := m.program(filepath.Join(t.TempDir(), "none")); err == nil {

@@ -151,7 +151,8 @@ func BuildKernel(ctx context.Context, o BuildOptions) (file string, built bool, 
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return "", false, err
 	}
-	scratch, err := os.MkdirTemp(dir, "building-")
+	sweepBuilds(dir)
+	scratch, err := os.MkdirTemp(dir, buildPrefix)
 	if err != nil {
 		return "", false, err
 	}
@@ -167,6 +168,20 @@ func BuildKernel(ctx context.Context, o BuildOptions) (file string, built bool, 
 		return "", false, err
 	}
 	return file, true, os.WriteFile(filepath.Join(home, "lab.config"), kernelConfig, 0o666)
+}
+
+// buildPrefix begins the names of directories in which a kernel is being built.
+const buildPrefix = "building-"
+
+// sweepBuilds removes what builds have left that were killed.
+func sweepBuilds(dir string) {
+	const longest = 6 * time.Hour // more than any build takes
+	dirs, _ := filepath.Glob(filepath.Join(dir, buildPrefix+"*"))
+	for _, d := range dirs {
+		if info, err := os.Stat(d); err == nil && time.Since(info.ModTime()) > longest {
+			os.RemoveAll(d)
+		}
+	}
 }
 
 // checkTools names what is missing, with the command that installs all of it.

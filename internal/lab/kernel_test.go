@@ -5,8 +5,10 @@ import (
 	"compress/gzip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPackageVersion(t *testing.T) {
@@ -77,5 +79,30 @@ func TestNoKernel(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	if _, err := KernelPath(); err != ErrNoKernel {
 		t.Errorf("got %v, want ErrNoKernel", err)
+	}
+}
+
+// A build that was killed long ago is cleared away, one that goes on is not.
+func TestSweepBuilds(t *testing.T) {
+	dir := t.TempDir()
+	old, young, kernel := filepath.Join(dir, "building-1"), filepath.Join(dir, "building-2"), filepath.Join(dir, "6.12-0")
+	for _, d := range []string{old, young, kernel} {
+		if err := os.MkdirAll(filepath.Join(d, "tree"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	for _, d := range []string{old, kernel} {
+		if err := os.Chtimes(d, yesterday, yesterday); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepBuilds(dir)
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{kernel, young}; !slices.Equal(left, want) {
+		t.Errorf("got %q, want %q", left, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -84,9 +85,16 @@ func (e *StartError) Unwrap() error { return e.Err }
 type CrashError struct {
 	State   string // how the kernel's process ended
 	Console string // what it said
+	Memory  string // the directory of the file that is its memory; empty: none
 }
 
 func (e *CrashError) Error() string {
+	if strings.TrimSpace(e.Console) == "" && e.Memory != "" {
+		// It takes room as it is used, and no more room kills the kernel in the
+		// middle of anything.
+		return fmt.Sprintf("the lab's kernel died (%s) without a word: was there no room left in %s, where its memory is? "+
+			"Lower --mem, or set TMPDIR to another directory", e.State, e.Memory)
+	}
 	return fmt.Sprintf("the lab's kernel died (%s); its console:\n%s", e.State, e.Console)
 }
 

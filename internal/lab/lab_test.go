@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,12 +14,18 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"linktape/internal/lab"
 	"linktape/internal/privtest"
 )
 
 func TestMain(m *testing.M) {
 	lab.Stages()
+	if len(os.Args) == 2 && os.Args[1] == restartRole { // inside a lab
+		fmt.Fprintln(os.Stderr, unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -244,6 +251,24 @@ func TestCrash(t *testing.T) {
 	var crash *lab.CrashError
 	if _, err := lab.Run(t.Context(), o); !errors.As(err, &crash) || !strings.Contains(crash.Console, "panic") {
 		t.Errorf("got %v, want a CrashError with the kernel's panic", err)
+	}
+	leftBehind(t, o.Kernel)
+}
+
+// restartRole makes the test binary restart the computer.
+const restartRole = "restart-the-lab"
+
+// A command that restarts the computer ends the lab: it does not come back.
+func TestRestart(t *testing.T) {
+	o := shell(t, "")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Argv = []string{self, restartRole}
+	var crash *lab.CrashError
+	if _, err := lab.Run(t.Context(), o); !errors.As(err, &crash) || strings.Count(crash.Console, "Restarting system") != 1 {
+		t.Errorf("got %v, want a CrashError and one restart", err)
 	}
 	leftBehind(t, o.Kernel)
 }

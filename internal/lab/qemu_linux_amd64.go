@@ -91,7 +91,7 @@ func (r *hostRun) packImage(file string) error {
 		}
 		// A tool that cannot be packed is as if it were not there.
 		if err := m.program(file); err != nil {
-			delete(m.nodes, file)
+			m.remove(file)
 		}
 	}
 	// What the caller names wins over what is there anyway.

@@ -127,6 +127,8 @@ type hostRun struct {
 	dir   string
 	lock  *os.File
 	stdin input
+
+	memory string // directory of the file that backs the lab's memory; empty: none
 }
 
 func (r *hostRun) run(ctx context.Context) (*Result, error) {
@@ -223,7 +225,7 @@ func (r *hostRun) outcome(state, console string) (*Result, error) {
 	}
 	var out outcome
 	if err := json.Unmarshal(data, &out); err != nil {
-		return nil, &CrashError{State: state, Console: console}
+		return nil, &CrashError{State: state, Console: console, Memory: r.memory}
 	}
 	if out.Err != "" {
 		return nil, &StartError{errors.New(out.Err)}
@@ -254,13 +256,15 @@ func (r *hostRun) boot() (*kernelProcess, error) {
 		return nil, err
 	}
 	defer console.Close()
-	memory := memoryDir(r.o.Memory)
+	if r.memory, err = memoryDir(r.o.Memory, shmDir, os.TempDir()); err != nil {
+		return nil, err
+	}
 	cpu, release := pickCPU()
 	plan, err := json.Marshal(&launchPlan{
 		Argv: r.kernelArgs(), CPU: cpu, Deterministic: r.o.Time == Virtual,
 		// The variables are the kernel's own; the command has those of its job.
 		// GLIBC_TUNABLES is for a kernel that was linked dynamically: see launch.
-		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TMPDIR=" + memory, "GLIBC_TUNABLES=glibc.pthread.rseq=0"},
+		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TMPDIR=" + r.memory, "GLIBC_TUNABLES=glibc.pthread.rseq=0"},
 	})
 	if err != nil {
 		return nil, err
@@ -312,7 +316,7 @@ func startKernel(cmd *exec.Cmd, release func()) (*kernelProcess, error) {
 func (r *hostRun) kernelArgs() []string {
 	args := []string{r.o.Kernel, fmt.Sprintf("mem=%dK", r.o.Memory>>10),
 		"root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", "init=" + programFD,
-		"con=null", "con0=null,fd:1", "ssl=null", "panic=-1", "quiet",
+		"con=null", "con0=null,fd:1", "ssl=null", "panic=-1", "noreboot", "quiet",
 		"norandmaps", "dummy.numdummies=0", "ifb.numifbs=0",
 		"uml_dir=" + dirFD + "/uml", "umid=lab"}
 	if r.o.Time == Virtual {
@@ -321,15 +325,34 @@ func (r *hostRun) kernelArgs() []string {
 	return append(args, "--", guestWord)
 }
 
-// memoryDir returns a directory for the file that backs the lab's memory:
-// shared memory where there is enough, because elsewhere it is written to disk.
-func memoryDir(bytes int64) string {
-	const shm = "/dev/shm"
-	var st unix.Statfs_t
-	if unix.Statfs(shm, &st) == nil && st.Flags&unix.ST_NOEXEC == 0 && int64(st.Bavail)*st.Bsize > bytes && unix.Access(shm, unix.W_OK) == nil {
-		return shm
+// shmDir is shared memory: elsewhere the lab's memory is written to disk.
+const shmDir = "/dev/shm"
+
+// memoryDir returns the first of some directories that has room for the file
+// that backs the lab's memory. The file takes its room bit by bit, and the kernel
+// dies where there is none left.
+func memoryDir(bytes int64, dirs ...string) (string, error) {
+	var said []string
+	for _, d := range dirs {
+		var st unix.Statfs_t
+		err := unix.Statfs(d, &st)
+		if err == nil {
+			err = unix.Access(d, unix.W_OK)
+		}
+		free := int64(st.Bavail) * st.Bsize
+		switch {
+		case err != nil:
+			said = append(said, fmt.Sprintf("%s: %v", d, err))
+		case st.Flags&unix.ST_NOEXEC != 0: // it holds programs too
+			said = append(said, d+" is mounted noexec")
+		case free < bytes:
+			said = append(said, fmt.Sprintf("%s has %d MiB", d, free>>20))
+		default:
+			return d, nil
+		}
 	}
-	return os.TempDir()
+	return "", fmt.Errorf("no room for %d MiB of memory: %s: lower --mem, or set TMPDIR to a directory with more room",
+		bytes>>20, strings.Join(said, ", "))
 }
 
 // pickCPU returns a CPU for a lab and keeps it for the lab alone, among the

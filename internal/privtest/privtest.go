@@ -7,7 +7,8 @@
 // are all promised runs, and fails where the promise is broken.
 //
 // Two features belong to labs: "lab" is promised inside one, "lab-kernel" where
-// labs can be started, because their kernel is built.
+// labs can be started, because their kernel is built. The programs of its
+// experiments are features too: tcpdump, librist, gstreamer.
 package privtest
 
 import (
