@@ -148,6 +148,9 @@ func TestBottleneckAccuracy(t *testing.T) {
 				stalls          bool
 			}{{slow, 0.2e6, 6e6, true}, {fast, 12e6, 60e6, false}} {
 				for _, step := range steps {
+					if l.Queue.Kind == CoDel && step != 20*time.Millisecond {
+						continue // the bucket is the same
+					}
 					rng := rand.New(rand.NewPCG(uint64(step), 5))
 					var rates []trace.BitRate
 					for range length / step {

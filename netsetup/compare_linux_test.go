@@ -14,7 +14,7 @@ import (
 // changed, in links of all kinds, as they were built and as a replay left them;
 // in the midst of one it looks at what no tape changes.
 func TestStatusParameters(t *testing.T) {
-	privtest.Require(t, "ifb", "tbf", "htb", "netem", "cake", "fq_codel")
+	privtest.Require(t, "ifb", "tbf", "htb", "netem", "cake", "fq_codel", featureDuplicate)
 	unchanged(t)
 	const ms = time.Millisecond
 	full := DefaultLink("full")

@@ -145,9 +145,14 @@ func (w *fakeWire) types(t testing.TB) (out []string) {
 // fakeLink opens both directions of a link on a fake wire: 1 and 2 are its
 // IFBs, 3 and 4 the devices of its paths, 5 the one that loses its carrier.
 func fakeLink(kind ShaperKind, netem bool) (w *fakeWire, up, down *Endpoint) {
-	w = &fakeWire{record: true}
 	l := DefaultLink("a")
-	l.Shaper = kind
+	l.UseShaper(kind)
+	return fakeLinkOf(l, netem)
+}
+
+// fakeLinkOf is fakeLink with another link.
+func fakeLinkOf(l Link, netem bool) (w *fakeWire, up, down *Endpoint) {
+	w = &fakeWire{record: true}
 	c := &carrier{ifindex: 5, ifbs: []int32{1, 2}}
 	for _, a := range []string{"10.77.0.1", "fd77:6c74::1"} {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
@@ -425,10 +430,16 @@ func TestEndpointKicks(t *testing.T) {
 
 // Apply does not allocate.
 func TestEndpointAllocs(t *testing.T) {
-	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB} {
+	timed := DefaultLink("a") // with a limit that changes at every step
+	timed.Queue = trace.Queue{Kind: CoDel, LimitTime: time.Second}
+	links := []Link{DefaultLink("a"), DefaultLink("a"), DefaultLink("a"), timed}
+	for i, kind := range []ShaperKind{ShaperTBF, ShaperHTB, ShaperCAKE, ShaperHTB} {
+		links[i].UseShaper(kind)
+	}
+	for _, l := range links {
 		for _, hasPath := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s path %v", kind, hasPath), func(t *testing.T) {
-				w, up, down := fakeLink(kind, hasPath)
+			t.Run(fmt.Sprintf("%s %s path %v", l.Shaper, l.Queue.Kind, hasPath), func(t *testing.T) {
+				w, up, down := fakeLinkOf(l, hasPath)
 				w.record = false
 				w.info.BacklogBytes = 1 // kicks
 				s := stateOf(DefaultLink("a"))

@@ -21,10 +21,10 @@ type Impairments struct {
 	Reorder   trace.Prob    `json:"reorder,omitempty"`
 
 	// Whatever a tape says.
-	Markov       Markov       `json:"markov,omitzero"` // while the state has no loss of its own
-	ECN          bool         `json:"ecn,omitempty"`   // mark in place of losing, where the packet allows it
-	Gap          uint32       `json:"gap,omitempty"`   // packets from one candidate for Reorder to the next; 0: 1
-	Overtake     bool         `json:"overtake,omitempty"`
+	Markov       Markov       `json:"markov,omitzero"`       // while the state has no loss of its own
+	ECN          bool         `json:"ecn,omitempty"`         // mark in place of losing, where the packet allows it
+	Gap          uint32       `json:"gap,omitempty"`         // packets from one candidate for Reorder to the next; 0: 1
+	Overtake     bool         `json:"overtake,omitempty"`    // jitter lets packets overtake one another; else they stay in order
 	Distribution Distribution `json:"distribution,omitzero"` // of the jitter
 	Slots        NetemSlots   `json:"slots,omitzero"`
 	SlotShape    Distribution `json:"slot_distribution,omitzero"` // of Slots.DistDelay and DistJitter
@@ -38,7 +38,8 @@ func (m *Impairments) none() bool {
 		m.Slots == (NetemSlots{}) && m.SlotShape.Name == "" && len(m.SlotShape.Table) == 0 && m.Seed == 0
 }
 
-// check verifies what netem could not do, or would do otherwise.
+// checkPath verifies that netem can do what the path is to do, and would not do
+// something else.
 func (l *Link) checkPath() error {
 	m := &l.Impair
 	switch {

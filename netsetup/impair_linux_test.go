@@ -192,7 +192,7 @@ func TestPathForms(t *testing.T) {
 		mean, sd, skew = moments(delays)
 		return 16 * mean, 16 * sd, skew
 	}
-	const many, few = 20000, 3000
+	const many, few = 20000, 1500
 	markov := Markov{P13: 0.05, P31: 0.4, P32: 0.3, P23: 0.5, P14: 0.02}
 	for _, c := range []struct {
 		name    string

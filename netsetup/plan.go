@@ -347,6 +347,9 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")
 		}
+		if f.Netem && !f.NetemDuplicate && l.Impair.Duplicate > 0 {
+			return nil, fmt.Errorf("link %s: %w: duplication in a path, beside a netem that delays; leave duplicate out", l.Name, ErrNotSupported)
+		}
 	}
 	if err := p.addEnds(); err != nil {
 		return nil, err

@@ -116,6 +116,10 @@ func TestPlanComplete(t *testing.T) {
 func TestPlanErrors(t *testing.T) {
 	netem, htb, delayed := DefaultLink("a"), DefaultLink("a"), DefaultLink("a")
 	netem.Path, htb.Shaper, delayed.Delay = PathNetem, ShaperHTB, time.Millisecond
+	cake, codel, doubled := DefaultLink("a"), DefaultLink("a"), DefaultLink("a")
+	cake.UseShaper(ShaperCAKE)
+	codel.Queue.Kind = CoDel
+	doubled.Path, doubled.Impair.Duplicate = PathNetem, 0.1
 	for _, c := range []struct {
 		name, run string
 		link      Link
@@ -128,6 +132,9 @@ func TestPlanErrors(t *testing.T) {
 		{"topology", "demo", Link{Name: "a"}, allFeatures, false, `topology: link a: unknown shaper ""`},
 		{"netem", "demo", netem, Features{HTB: true}, true, "link a: not supported by this kernel: netem (CONFIG_NET_SCH_NETEM, module sch_netem); write path: none"},
 		{"delay", "demo", delayed, Features{HTB: true}, true, "link a: not supported by this kernel: netem"},
+		{"cake", "demo", cake, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: cake (CONFIG_NET_SCH_CAKE, module sch_cake); choose another shaper"},
+		{"codel", "demo", codel, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: fq_codel (CONFIG_NET_SCH_FQ_CODEL, module sch_fq_codel); leave the queue's kind out"},
+		{"duplicates", "demo", doubled, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: duplication in a path"},
 		{"htb", "demo", htb, Features{Netem: true}, true, "link a: not supported by this kernel: htb (CONFIG_NET_SCH_HTB, module sch_htb); write shaper: tbf"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -150,7 +150,7 @@ func ReadTopology(file string) (*Topology, error) {
 //	    shaper: htb         # auto (default), tbf, htb or cake
 //	    queue: 300KB        # or a duration, which follows the rate: 200ms; or {limit: 200ms, kind: codel}
 //	    mtu: 1500
-//	    path: netem         # auto (default), netem or none
+//	    path: netem         # auto (default), netem or none; or a mapping of what it does, docs/paths.md
 //	    rate: 20Mbit        # until a tape says otherwise
 //	    delay: 35ms
 //
