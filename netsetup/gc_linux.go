@@ -21,11 +21,11 @@ func newRecord(p *Plan) (*record, error) {
 		Format: runFormat, Run: p.Run, Created: time.Now().UTC(), Boot: boot,
 		Features: p.Features, Topology: p.Topology,
 	}
-	if r.Builder, err = identify(os.Getpid()); err != nil {
+	if r.Builder, err = identifyProcess(os.Getpid()); err != nil {
 		return nil, fmt.Errorf("record the builder of run %s: %w", p.Run, err)
 	}
 	if p.Owner != 0 {
-		owner, err := identify(p.Owner)
+		owner, err := identifyProcess(p.Owner)
 		if err != nil {
 			return nil, fmt.Errorf("record the owner of run %s: %w", p.Run, err)
 		}
@@ -49,8 +49,8 @@ func (r *record) ofThisBoot() (bool, error) {
 	return r.Boot == boot, err
 }
 
-// identify says which process has a number now.
-func identify(pid int) (processID, error) {
+// identifyProcess says which process has a number now.
+func identifyProcess(pid int) (processID, error) {
 	ns, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
 		return processID{}, err

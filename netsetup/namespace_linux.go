@@ -143,7 +143,7 @@ func removeNamespace(name string) error {
 	switch kind, err := inspectNamespace(name); {
 	case err != nil:
 		return fmt.Errorf("remove namespace %s: %w", name, err)
-	case kind == foreignNamespace:
+	case kind == foreignName:
 		return fmt.Errorf("remove namespace %s: it is not of this run, for it lacks the mark of linkup (the alias %s of lo): rename or remove it with ip netns", name, mark(name))
 	}
 	file := namespaceFile(name)
@@ -156,24 +156,24 @@ func removeNamespace(name string) error {
 	return nil
 }
 
-// namespaceKind says what a namespace's name stands for.
-type namespaceKind uint8
+// nameKind says what a namespace's name stands for.
+type nameKind uint8
 
 const (
-	noNamespace      namespaceKind = iota
-	emptyNamespace                 // a file only: creation was cut short, or the computer was started again since
-	someNamespace                  // one of which no more is known
-	ownNamespace                   // it bears our mark
-	foreignNamespace               // it does not, or is no namespace at all
+	freeName    nameKind = iota
+	emptyName            // a file only: creation was cut short, or the computer was started again since
+	takenName            // one of which no more is known
+	ownName              // it bears our mark
+	foreignName          // it does not, or is no namespace at all
 )
 
 // nameOf finds out what kind of file a namespace's name stands for, without
 // looking into it.
-func nameOf(name string) (namespaceKind, error) {
+func nameOf(name string) (nameKind, error) {
 	file := namespaceFile(name)
 	st, err := os.Lstat(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return noNamespace, nil
+		return freeName, nil
 	}
 	var fs unix.Statfs_t
 	if err == nil {
@@ -181,18 +181,18 @@ func nameOf(name string) (namespaceKind, error) {
 	}
 	switch {
 	case err != nil:
-		return noNamespace, err
+		return freeName, err
 	case int64(fs.Type) == unix.NSFS_MAGIC:
-		return someNamespace, nil
+		return takenName, nil
 	case st.Mode().IsRegular() && st.Size() == 0:
-		return emptyNamespace, nil
+		return emptyName, nil
 	}
-	return foreignNamespace, nil
+	return foreignName, nil
 }
 
 // inspectNamespace finds out whether a name is taken, and by whom.
-func inspectNamespace(name string) (kind namespaceKind, err error) {
-	if kind, err = nameOf(name); kind != someNamespace || err != nil {
+func inspectNamespace(name string) (kind nameKind, err error) {
+	if kind, err = nameOf(name); kind != takenName || err != nil {
 		return kind, err
 	}
 	err = withNamespace(name, func() error {
@@ -205,9 +205,9 @@ func inspectNamespace(name string) (kind namespaceKind, err error) {
 		if err != nil {
 			return err
 		}
-		kind = foreignNamespace
+		kind = foreignName
 		if lo.Attrs().Alias == mark(name) {
-			kind = ownNamespace
+			kind = ownName
 		}
 		return nil
 	})

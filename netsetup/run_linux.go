@@ -271,7 +271,7 @@ func (r *record) takeDown(kill bool) error {
 func forgetBoot(p *Plan) error {
 	for _, ns := range p.Namespaces() {
 		kind, err := inspectNamespace(ns)
-		if err == nil && kind == emptyNamespace {
+		if err == nil && kind == emptyName {
 			err = removeNamespace(ns)
 		}
 		if err != nil {

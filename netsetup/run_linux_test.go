@@ -56,8 +56,8 @@ func machine(t testing.TB) string {
 	t.Helper()
 	var b strings.Builder
 	for _, c := range []string{
-		"ip -d -j link", "ip -d -j addr", "ip -d -j route show table all", "ip -d -j -6 route show table all",
-		"ip -d -j rule", "ip -d -j -6 rule", "ip -d -j neigh", "ip netns", "tc -d -j qdisc", "tc -d -j action list action mirred",
+		"ip -d -j -p link", "ip -d -j -p addr", "ip -d -j -p route show table all", "ip -d -j -p -6 route show table all",
+		"ip -d -j -p rule", "ip -d -j -p -6 rule", "ip -d -j -p neigh", "ip netns", "tc -d -j -p qdisc", "tc -d -j -p action list action mirred",
 		"find /run", "cat /proc/self/mounts",
 	} {
 		fmt.Fprintf(&b, "# %s\n%s", c, command(t, c))

@@ -52,7 +52,7 @@ func Status(run string) (*RunStatus, error) {
 		}
 		if kind, err := nameOf(ns.Name); err != nil {
 			return nil, fmt.Errorf("look at namespace %s: %w", ns.Name, err)
-		} else if kind != someNamespace {
+		} else if kind != takenName {
 			s.Differences = append(s.Differences, "missing: "+oneLine(op))
 			continue
 		}
