@@ -410,7 +410,7 @@ func TestStatusDifferences(t *testing.T) {
 	privtest.Require(t, "ifb", "tbf", "htb")
 	unchanged(t)
 	for _, c := range []struct{ tamper, want string }{
-		{"ip -n lt.run.snd addr del 10.77.0.1/30 dev w0", "missing: ip -n lt.run.snd addr add 10.77.0.1/30 dev w0"},
+		{"ip -n lt.run.snd addr del 10.77.0.1/30 dev w0", "missing: ip -n lt.run.snd addr add 10.77.0.1/30 dev w0 brd +"},
 		{"ip -n lt.run.rcv addr del fd77:6c74:0:1::2/64 dev w0", "missing: ip -n lt.run.rcv addr add fd77:6c74:0:1::2/64 dev w0 nodad"},
 		{"ip -n lt.run.snd route del 10.77.0.4/30", "missing: ip -n lt.run.snd route add 10.77.0.4/30 via 10.77.0.2 dev w0"},
 		{"ip -n lt.run.snd -6 route del fd77:6c74:0:1::/64", "missing: ip -n lt.run.snd route add fd77:6c74:0:1::/64 via fd77:6c74::2 dev w0"},
