@@ -84,8 +84,13 @@ func readRecord(run string) (*record, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("read run %s: %s: %w", run, recordFile(run), err)
 	}
-	if r.Format != runFormat || r.Run != run {
+	if r.Format != runFormat || r.Run != run || r.Topology == nil {
 		return nil, fmt.Errorf("read run %s: %s: not made by this version of linkup (format %d, run %q)", run, recordFile(run), r.Format, r.Run)
+	}
+	for i := range r.Topology.Links { // a record from before there were trees
+		if l := &r.Topology.Links[i]; l.Tree == "" {
+			l.Tree = TreeSeparated
+		}
 	}
 	return r, nil
 }

@@ -319,6 +319,30 @@ func TestUpStopped(t *testing.T) {
 	}
 }
 
+// A run that was built before links had trees comes down all the same.
+func TestOldRecord(t *testing.T) {
+	privtest.Require(t, "ifb", "tbf")
+	unchanged(t)
+	up(t, "old", links("a"))
+	data, err := os.ReadFile(recordFile("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(data), `"tree": "separated"`, `"bridge": false`, 1)
+	if old == string(data) {
+		t.Fatal("the record does not name a tree")
+	}
+	if err := os.WriteFile(recordFile("old"), []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if d := status(t, "old").Differences; len(d) > 0 {
+		t.Errorf("%q", d)
+	}
+	if err := Down("old", false); err != nil {
+		t.Error(err)
+	}
+}
+
 const crashVariable = "LINKTAPE_TEST_CRASH"
 
 // A builder that is killed after any of its steps leaves what Status can look

@@ -79,20 +79,12 @@ func kernelState(t *testing.T, p *Plan) string {
 			return false
 		})
 		s := listings(t, prefix)
+		var ask strings.Builder
 		for _, link := range strings.Fields(command(t, strings.TrimSpace(prefix+" ls /proc/sys/net/ipv4/conf"))) {
 			if link == "all" || link == "default" {
 				continue
 			}
-			for _, c := range []string{"tc -d -j -p class show dev ", "tc -d -j -p filter show dev "} {
-				if egress := "egress"; strings.Contains(c, "filter") {
-					c += link + " " + egress
-				} else {
-					c += link
-				}
-				if out, err := exec.Command("sh", "-c", prefix+" "+c).CombinedOutput(); err == nil {
-					s += fmt.Sprintf("# %s\n%s", c, out)
-				}
-			}
+			fmt.Fprintf(&ask, "class show dev %s\nfilter show dev %s egress\n", link, link)
 			have, err := features(prefix, link)
 			if err != nil {
 				t.Fatal(err)
@@ -101,6 +93,14 @@ func kernelState(t *testing.T, p *Plan) string {
 				s += fmt.Sprintf("%s %s: %v\n", link, f, have[f])
 			}
 		}
+		args := strings.Fields(prefix + " tc -d -force -batch -")
+		tc := exec.Command(args[0], args[1:]...)
+		tc.Stdin = strings.NewReader(ask.String())
+		out, _ := tc.Output() // a device without clsact has no filters, which is an error to tc
+		if !strings.Contains(string(out), "mirred") && strings.Contains(s, `"clsact"`) {
+			t.Fatalf("tc does not list filters: %s", out)
+		}
+		s += string(out)
 		// What counts time or devices differs from one moment to the next.
 		s = regexp.MustCompile(`(_timer"): [0-9.]+`).ReplaceAllString(s, "$1")
 		if ns == hostNamespace || len(p.foreign()) > 0 {
