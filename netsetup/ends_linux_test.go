@@ -35,6 +35,11 @@ func listings(t testing.TB, prefix string) string {
 	}
 	for _, c := range []string{"ip -d route show table all", "ip -d -6 route show table all", "ip maddr", "ip neigh show nud permanent", "ip neigh show proxy"} {
 		lines := strings.Split(command(t, strings.TrimSpace(prefix+" "+c)), "\n")
+		for i := range lines { // the index of a device, which ip link shows too
+			if index, rest, ok := strings.Cut(lines[i], ":\t"); ok && c == "ip maddr" && strings.Trim(index, "0123456789") == "" {
+				lines[i] = rest
+			}
+		}
 		slices.Sort(lines) // in no order
 		fmt.Fprintf(&b, "# %s\n%s\n", c, strings.Join(lines, "\n"))
 	}

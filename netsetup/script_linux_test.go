@@ -75,7 +75,7 @@ func kernelState(t *testing.T, p *Plan) string {
 			if !strings.Contains(command(t, strings.TrimSpace(prefix+" ip link")), "NO-CARRIER") {
 				return true
 			}
-			command(t, "sleep 0.01") // virtual time stands still while we only look
+			command(t, "sleep 0.25") // virtual time stands still while we only look
 			return false
 		})
 		s := listings(t, prefix)
