@@ -19,6 +19,11 @@
 // buffer and against TCP's small queues (net/ipv4/ip_input.c: ip_rcv_core
 // orphans them), which would hold the queue short.
 //
+// Ends may live in namespaces of others or in the host's, and a link may begin
+// at an interface of the host; a Plan's steps there have an undo of their own.
+// Hops, cross traffic and bridged links are laid out in layout.go, trees on one
+// device in nested.go.
+//
 // An [Endpoint] is one direction of one link of a run, opened for change:
 // [Endpoint.Apply] tells the kernel a [trace.State] in one exchange, without
 // allocating.

@@ -27,14 +27,21 @@ func listings(t testing.TB, prefix string) string {
 	t.Helper()
 	var b strings.Builder
 	for _, c := range []string{
-		"ip -d -j -p link show", "ip -d -j -p addr show", "ip -d -j -p route show table all", "ip -d -j -p -6 route show table all",
-		"ip -j -p rule", "ip -j -p -6 rule", "ip -j -p neigh show nud permanent", "ip -j -p -6 neigh show nud permanent", "tc -j -p qdisc",
+		"ip -d -j -p link show", "ip -d -j -p addr show",
+		"ip -j -p rule", "ip -j -p -6 rule", "tc -j -p qdisc",
 	} {
 		fmt.Fprintf(&b, "# %s\n%s\n", c, command(t, strings.TrimSpace(prefix+" "+c)))
 	}
-	groups := strings.Split(command(t, strings.TrimSpace(prefix+" ip maddr")), "\n")
-	slices.Sort(groups) // in no order
-	fmt.Fprintf(&b, "# ip maddr\n%s\n", strings.Join(groups, "\n"))
+	for _, c := range []string{"ip -d route show table all", "ip -d -6 route show table all", "ip maddr", "ip neigh show nud permanent", "ip neigh show proxy"} {
+		lines := strings.Split(command(t, strings.TrimSpace(prefix+" "+c)), "\n")
+		for i := range lines { // the index of a device, which ip link shows too
+			if index, rest, ok := strings.Cut(lines[i], ":\t"); ok && c == "ip maddr" && strings.Trim(index, "0123456789") == "" {
+				lines[i] = rest
+			}
+		}
+		slices.Sort(lines) // in no order
+		fmt.Fprintf(&b, "# %s\n%s\n", c, strings.Join(lines, "\n"))
+	}
 	return b.String()
 }
 
@@ -498,7 +505,7 @@ func TestEndsRefused(t *testing.T) {
 			func(t *Topology) { t.Links[0].Sender.Interface = "cable1" }, "link a: interface cable1: has a htb qdisc, which could not be given back as it is: remove it first with tc qdisc del dev cable1"},
 		{"filters", []string{"tc qdisc add dev cable1 clsact"}, []string{"tc qdisc del dev cable1 clsact"},
 			func(t *Topology) { t.Links[0].Sender.Interface = "cable1" }, "link a: interface cable1: has a clsact qdisc"},
-		{"nexthop object", []string{"ip link set cable1 up", "ip link set far1 up", "ip nexthop add id 7 dev cable1", "ip route add 10.210.0.0/16 nhid 7"}, []string{"ip nexthop del id 7"},
+		{"nexthop object", []string{"sysctl -qw net/ipv6/conf/cable1/disable_ipv6=1", "sysctl -qw net/ipv6/conf/far1/disable_ipv6=1", "ip link set cable1 up", "ip link set far1 up", "ip nexthop add id 7 dev cable1", "ip route add 10.210.0.0/16 nhid 7"}, []string{"ip nexthop del id 7"},
 			func(t *Topology) { t.Links[0].Sender.Interface, t.Links[0].Sender.Force = "cable1", true }, "link a: interface cable1: has the route 10.210.0.0/16 table 254 over several ways or a nexthop object, which could not be given back: remove it first"},
 		{"VLAN on a device that is down", nil, nil, func(t *Topology) { t.Links[0].Sender = LinkEnd{Interface: "cable1", VLAN: 5} },
 			"link a: interface cable1: is down, and so would be its VLAN: bring it up first with ip link set cable1 up"},
@@ -509,7 +516,14 @@ func TestEndsRefused(t *testing.T) {
 			for _, x := range c.setup {
 				command(t, x)
 			}
-			before := listings(t, "") + listings(t, "ip netns exec theirs")
+			// The kernel goes on with what was set up for an instant.
+			var before string
+			eventually(t, "the set-up settles", func() bool {
+				last := before
+				command(t, "sleep 0.1") // virtual time stands still while we only look
+				before = listings(t, "") + listings(t, "ip netns exec theirs")
+				return before == last
+			})
 			topology := links("a")
 			c.edit(topology)
 			err := Up(t.Context(), newPlan(t, "run", topology), nil)

@@ -220,6 +220,7 @@ func (k *kernel) addVeth(o AddVeth) error {
 	return a.links.LinkAdd(&netlink.Veth{
 		LinkAttrs: attrs,
 		PeerName:  o.B.Device, PeerHardwareAddr: o.B.MAC, PeerNamespace: netlink.NsFd(b.file), PeerMTU: uint32(o.MTU),
+		PeerTxQLen: -1, // the default
 	})
 }
 

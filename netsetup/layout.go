@@ -35,9 +35,14 @@ func (p *port) reach(family int, networks ...netip.Prefix) {
 	}
 }
 
+// ipv6 reports whether links have IPv6 addresses.
+func (p *Plan) ipv6() bool { return p.Topology.hasIPv6(p.Features) }
+
+func (t *Topology) hasIPv6(f Features) bool { return f.IPv6 && (t.IPv6 == nil || *t.IPv6) }
+
 // families are the address families of the plan: 1 for IPv4, 2 for IPv6 too.
 func (p *Plan) families() int {
-	if p.Features.IPv6 {
+	if p.ipv6() {
 		return 2
 	}
 	return 1
@@ -211,9 +216,12 @@ func (p *Plan) attach(e LinkEnd, x *port, mtu int) {
 		p.solicit(e, x.peer)
 	default:
 		p.add(AddVeth{inNamespace: x.inNamespace, A: x.vethEnd(), B: x.peer.vethEnd(), MTU: mtu, Foreign: x.foreign})
-		if x.foreign && p.Features.IPv6 {
+		switch {
+		case x.foreign && p.ipv6():
 			at := "ipv6/conf/" + x.device + "/"
 			p.add(SetSysctls{x.inNamespace, []Sysctl{{at + "addr_gen_mode", "1"}, {at + "accept_ra", "0"}, {at + "keep_addr_on_down", "1"}}})
+		case x.foreign && p.Features.IPv6:
+			p.add(SetSysctls{x.inNamespace, []Sysctl{{"ipv6/conf/" + x.device + "/disable_ipv6", "1"}}})
 		}
 	}
 }
@@ -221,7 +229,7 @@ func (p *Plan) attach(e LinkEnd, x *port, mtu int) {
 // solicit lets a router ask for the device on a cable: neighbour discovery for
 // packets of others needs a link-local address (net/ipv6/ndisc.c: ndisc_send_ns).
 func (p *Plan) solicit(e LinkEnd, x *port) {
-	if p.Features.IPv6 && e.MAC == "" && x.addrs[1].IsValid() {
+	if p.ipv6() && e.MAC == "" && x.addrs[1].IsValid() {
 		p.add(SetSysctls{x.inNamespace, []Sysctl{{"ipv6/conf/" + x.device + "/addr_gen_mode", "0"}}})
 	}
 }
@@ -241,7 +249,7 @@ func (p *Plan) routerSysctls(l Link) []Sysctl {
 func (p *Plan) addIFBs(at inNamespace, l Link) {
 	for _, ifb := range []string{ifbUp, ifbDown} {
 		p.add(AddIFB{at, ifb, l.MTU})
-		if p.Features.IPv6 && !l.Bridge {
+		if p.ipv6() && !l.Bridge {
 			p.add(SetSysctls{at, []Sysctl{{"ipv6/conf/" + ifb + "/disable_ipv6", "1"}}})
 		}
 		p.add(AddBottleneck{at, ifb, l})

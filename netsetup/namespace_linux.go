@@ -214,6 +214,12 @@ func inspectNamespace(name string) (kind nameKind, err error) {
 	return kind, err
 }
 
+// ours reports whether a name stands for a namespace that we made.
+func ours(name string) bool {
+	kind, err := inspectNamespace(name)
+	return err == nil && kind == ownName
+}
+
 // namespaceExists reports whether a name is taken.
 func namespaceExists(name string) bool {
 	_, err := os.Lstat(namespaceFile(name))

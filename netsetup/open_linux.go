@@ -106,7 +106,7 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 	c := &carrier{ifindex: index[senderSide]}
 	macSender := endMAC(r.Name, i, l.Sender, macSender)
 	for f, a := range r.Topology.Addresses(i).Sender {
-		if (f == 0 || r.record.Features.IPv6) && macSender != nil && !l.Bridge {
+		if (f == 0 || r.Topology.hasIPv6(r.record.Features)) && macSender != nil && !l.Bridge {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}

@@ -226,11 +226,13 @@ type AddAddress struct {
 }
 
 func (o AddAddress) String() string {
-	nodad := ""
+	more := ""
 	if o.Prefix.Addr().Is6() {
-		nodad = " nodad"
+		more = " nodad"
+	} else if o.Prefix.Bits() < 31 {
+		more = " brd +"
 	}
-	return o.ip("addr add %v dev %s%s", o.Prefix, o.Device, nodad)
+	return o.ip("addr add %v dev %s%s", o.Prefix, o.Device, more)
 }
 
 // AddRoute adds a route through a gateway.
@@ -308,7 +310,7 @@ type Redirect struct {
 
 func (o Redirect) String() string {
 	return o.tc("qdisc add dev %s clsact", o.Device) + "\n" +
-		o.tc("filter add dev %s egress protocol all u32 match u32 0 0 action mirred egress redirect dev %s", o.Device, o.To)
+		o.tc("filter add dev %s egress protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev %s", o.Device, o.To)
 }
 
 // NewPlan lays out a run of a topology on a kernel with the given features. Its
@@ -325,9 +327,6 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 	t = t.chosen(f)
 	if t.IPv6 != nil && *t.IPv6 && !f.IPv6 {
 		return nil, fmt.Errorf("ipv6: %w: IPv6 addresses (CONFIG_IPV6, not disabled); write ipv6: false", ErrNotSupported)
-	}
-	if t.IPv6 != nil && !*t.IPv6 {
-		f.IPv6 = false
 	}
 	p := &Plan{Run: run, Topology: t, Features: f}
 	for _, l := range t.Links {
@@ -373,8 +372,11 @@ func (p *Plan) sysctls(router bool) []Sysctl {
 	if router {
 		s = append(s, Sysctl{"ipv4/ip_forward", "1"})
 	}
-	if !p.Features.IPv6 {
+	switch {
+	case !p.Features.IPv6:
 		return s
+	case !p.ipv6():
+		return append(s, Sysctl{"ipv6/conf/default/disable_ipv6", "1"})
 	}
 	s = append(s,
 		Sysctl{"ipv6/conf/default/accept_dad", "0"},

@@ -29,10 +29,14 @@ func planText(p *Plan) string {
 
 // The whole plan of two links, for kernels that can more or less.
 func TestPlanGolden(t *testing.T) {
-	topology, err := ReadTopology("testdata/good/two.yaml")
-	if err != nil {
-		t.Fatal(err)
+	read := func(file string) *Topology {
+		topology, err := ReadTopology(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return topology
 	}
+	topology := read("testdata/good/two.yaml")
 	ratesOnly := &Topology{Links: []Link{topology.Links[0], topology.Links[1]}}
 	ratesOnly.Links[1].Path, ratesOnly.Links[1].Delay = PathNone, 0
 	for _, c := range []struct {
@@ -43,6 +47,8 @@ func TestPlanGolden(t *testing.T) {
 		{"plan.txt", topology, allFeatures},
 		{"plan-ipv4.txt", topology, Features{HTB: true, Netem: true}},
 		{"plan-no-netem.txt", ratesOnly, Features{IPv6: true, HTB: true}},
+		{"plan-ends.txt", read("testdata/good/ends.yaml"), allFeatures},
+		{"plan-shapes.txt", read("testdata/good/shapes.yaml"), allFeatures},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			p, err := NewPlan("demo", c.topology, c.features)
@@ -209,4 +215,30 @@ func TestLinkAddresses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A script is the plan's commands between a head and what takes them back.
+func TestScriptText(t *testing.T) {
+	p, err := NewPlan("demo", &Topology{Links: []Link{DefaultLink("a")}}, allFeatures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Script()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, op := range p.Ops {
+		i := strings.Index(got[at:], op.String()+"\n")
+		if i < 0 {
+			t.Fatalf("%v is missing after byte %d of\n%s", op, at, got)
+		}
+		at += i
+	}
+	if !strings.HasPrefix(got, "#!/bin/sh\n# Run demo ") || !strings.HasSuffix(got, "\n# ip netns del lt.demo.rcv\n# ip netns del lt.demo.snd\n") {
+		t.Errorf("%s", got)
+	}
+	p.Topology.Links[0].Rate = 0
+	_, err = p.Script()
+	wantError(t, err, "link a: tc has no words for rate: 0: write a rate above 0")
 }

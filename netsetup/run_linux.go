@@ -121,8 +121,13 @@ func readRecord(run string) (*record, error) {
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("read run %s: %s: %w: remove its namespaces (ip netns list: %s) with ip netns del, and the file", run, recordFile(run), err, Namespace(run, "*"))
 	}
-	if r.Format != runFormat || r.Run != run {
+	if r.Format != runFormat || r.Run != run || r.Topology == nil {
 		return nil, fmt.Errorf("read run %s: %s: not made by this version of linkup (format %d, run %q): use the one that made it", run, recordFile(run), r.Format, r.Run)
+	}
+	for i := range r.Topology.Links { // a record from before there were trees
+		if l := &r.Topology.Links[i]; l.Tree == "" {
+			l.Tree = TreeSeparated
+		}
 	}
 	return r, nil
 }

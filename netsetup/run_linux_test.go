@@ -330,6 +330,30 @@ func TestUpStopped(t *testing.T) {
 	}
 }
 
+// A run that was built before links had trees comes down all the same.
+func TestOldRecord(t *testing.T) {
+	privtest.Require(t, "ifb", "tbf")
+	unchanged(t)
+	up(t, "old", links("a"))
+	data, err := os.ReadFile(recordFile("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(data), `"tree": "separated"`, `"bridge": false`, 1)
+	if old == string(data) {
+		t.Fatal("the record does not name a tree")
+	}
+	if err := os.WriteFile(recordFile("old"), []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if d := status(t, "old").Differences; len(d) > 0 {
+		t.Errorf("%q", d)
+	}
+	if err := Down("old", false); err != nil {
+		t.Error(err)
+	}
+}
+
 const crashVariable = "LINKTAPE_TEST_CRASH"
 
 // A builder that is killed after any of its steps leaves what Status can look
@@ -424,7 +448,7 @@ func TestStatusDifferences(t *testing.T) {
 	privtest.Require(t, "ifb", "tbf", "htb")
 	unchanged(t)
 	for _, c := range []struct{ tamper, want string }{
-		{"ip -n lt.run.snd addr del 10.77.0.1/30 dev w0", "missing: ip -n lt.run.snd addr add 10.77.0.1/30 dev w0"},
+		{"ip -n lt.run.snd addr del 10.77.0.1/30 dev w0", "missing: ip -n lt.run.snd addr add 10.77.0.1/30 dev w0 brd +"},
 		{"ip -n lt.run.rcv addr del fd77:6c74:0:1::2/64 dev w0", "missing: ip -n lt.run.rcv addr add fd77:6c74:0:1::2/64 dev w0 nodad"},
 		{"ip -n lt.run.snd route del 10.77.0.4/30", "missing: ip -n lt.run.snd route add 10.77.0.4/30 via 10.77.0.2 dev w0"},
 		{"ip -n lt.run.snd -6 route del fd77:6c74:0:1::/64", "missing: ip -n lt.run.snd route add fd77:6c74:0:1::/64 via fd77:6c74::2 dev w0"},

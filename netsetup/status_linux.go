@@ -367,7 +367,7 @@ func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
 		Netem: p.Features.Netem && l.Path != PathNone,
 	}
 	for f := range a.Sender {
-		if f == 0 || p.Features.IPv6 {
+		if f == 0 || p.ipv6() {
 			s.SenderAddr = append(s.SenderAddr, a.Sender[f].Addr().String())
 			s.ReceiverAddr = append(s.ReceiverAddr, a.Receiver[f].Addr().String())
 		}

@@ -134,7 +134,7 @@ func (k *kernel) undo(op Op) error {
 	case AddVeth:
 		err = k.deleteLink(o.Namespace, o.A.Device)
 	case AddVLAN:
-		if !namespaceExists(o.Namespace) {
+		if !ours(o.Namespace) {
 			return nil
 		}
 		err = k.deleteLink(o.Namespace, o.Device)

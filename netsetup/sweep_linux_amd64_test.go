@@ -36,6 +36,22 @@ var sweepCases = []sweepCase{
 		t.Links[0].Shaper = ShaperHTB
 		return t
 	}},
+	{name: "ends", features: []string{"ifb", "tbf"}, surround: func(t testing.TB) {
+		theirNamespace(t, "theirs")
+	}, topology: func(testing.TB) *Topology {
+		t := links("a")
+		t.Sender = End{Namespace: "theirs"}
+		t.Receiver = End{Host: true}
+		return t
+	}},
+	{name: "cable", features: []string{"ifb", "tbf"}, surround: func(t testing.TB) {
+		cable(t, "dut")
+		eventually(t, "addresses settle", func() bool { return !strings.Contains(command(t, "ip addr"), "tentative") })
+	}, topology: func(testing.TB) *Topology {
+		t := links("a")
+		t.Links[0].Sender = LinkEnd{Interface: "cable0"}
+		return t
+	}},
 	{name: "path", features: []string{"ifb", "tbf", "netem"}, topology: func(testing.TB) *Topology {
 		t := &Topology{Links: []Link{DefaultLink("a")}}
 		t.Links[0].Path, t.Links[0].Delay = PathNetem, 20*time.Millisecond

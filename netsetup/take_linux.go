@@ -75,7 +75,7 @@ func (k *kernel) giveBack(o TakeDevice) error {
 	if err != nil {
 		return err
 	}
-	if l == nil && namespaceExists(o.Namespace) {
+	if l == nil && ours(o.Namespace) {
 		if l, err = k.bringHome(o, host); err != nil {
 			return err
 		}

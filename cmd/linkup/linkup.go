@@ -38,9 +38,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			"linkup exec demo snd -- ping -c 3 10.77.0.6\n" +
 			"linkup down demo",
 		Commands: []*ucli.Command{{
-			Name: "plan", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)", Flags: source,
+			Name: "plan", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)",
+			Flags:  append(source, &ucli.StringFlag{Name: "format", Value: "text", Usage: "text, or tc: a shell script that does the same by hand"}),
 			Usage:  "print what up would create, in order, as ip and tc commands",
 			Action: func(c *ucli.Context) error { return plan(c, stdout) },
+		}, {
+			Name:  "schema",
+			Usage: "print the JSON Schema of topology files",
+			Action: func(c *ucli.Context) error {
+				if _, err := cli.Args(c, 0, 0); err != nil {
+					return err
+				}
+				_, err := stdout.Write(netsetup.Schema())
+				return err
+			},
 		}, {
 			Name: "up", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)",
 			Flags:  append(slices.Clone(source), &ucli.IntFlag{Name: "owner", Usage: "process `PID` that the run belongs to: gc removes the run when that has ended"}),
@@ -152,6 +163,9 @@ func choose(c *ucli.Context, t *netsetup.Topology, f netsetup.Features) error {
 }
 
 func plan(c *ucli.Context, stdout io.Writer) error {
+	if f := c.String("format"); f != "text" && f != "tc" {
+		return cli.Usagef("unknown --format %q: write text or tc", f)
+	}
 	t, err := topology(c)
 	if err != nil {
 		return err
@@ -167,6 +181,14 @@ func plan(c *ucli.Context, stdout io.Writer) error {
 	}
 	p, err := netsetup.NewPlan(c.String("name"), t, f)
 	if err != nil {
+		return err
+	}
+	if c.String("format") == "tc" {
+		script, err := p.Script()
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(stdout, script)
 		return err
 	}
 	return printPlan(stdout, p)

@@ -68,16 +68,22 @@ func TestCommandLines(t *testing.T) {
 	}
 	const execUsage = "usage: linkup exec (RUN snd|rcv|LINK | --rootless (TOPOLOGY | --links a,b,c | --tape TAPE)) -- COMMAND [ARGUMENT…]"
 	const rootlessLine = "usage: linkup exec --rootless (TOPOLOGY | --links a,b,c | --tape TAPE) -- COMMAND [ARGUMENT…]"
+	if err := os.WriteFile("stalled.yaml", []byte("links: {att: {rate: 0}}\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	const usage = "usage: linkup plan (TOPOLOGY | --links a,b,c | --tape TAPE)"
 	for _, c := range []struct {
 		args   string
 		status int
 		want   string
 	}{
-		{"frob", 2, `unknown command "frob": one of plan, up, down, gc, status, list, exec, shell, check`},
+		{"frob", 2, `unknown command "frob": one of plan, schema, up, down, gc, status, list, exec, shell, check`},
 		{"plan", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"up", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan a b", 2, usage},
+		{"plan --format yaml good.yaml", 2, `unknown --format "yaml": write text or tc`},
+		{"plan --format tc stalled.yaml", 1, "link att: tc has no words for rate: 0: write a rate above 0"},
+		{"schema a", 2, "usage: linkup schema "},
 		{"plan --links a good.yaml", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan --links a --tape b", 2, "name one of a TOPOLOGY file, --links or --tape"},
 		{"plan good.yaml --name b", 2, "flag --name stands after the argument good.yaml: flags come before arguments"},
@@ -139,7 +145,7 @@ func TestCommandLines(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var b strings.Builder
-	for _, args := range []string{"--help", "plan --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "shell --help", "check --help"} {
+	for _, args := range []string{"--help", "plan --help", "schema --help", "up --help", "down --help", "gc --help", "status --help", "list --help", "exec --help", "shell --help", "check --help"} {
 		stdout, stderr, err := call(t, strings.Fields(args)...)
 		if err != nil || stderr != "" {
 			t.Errorf("%s: %v, %q", args, err, stderr)
@@ -177,6 +183,22 @@ func TestPlan(t *testing.T) {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("the plan lacks %q:\n%s", want, stdout)
 		}
+	}
+}
+
+// The schema is JSON and names every part of a topology; a plan as a script
+// begins as one.
+func TestSchemaAndScript(t *testing.T) {
+	stdout, _, err := call(t, "schema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema struct{ Properties map[string]any }
+	if err := json.Unmarshal([]byte(stdout), &schema); err != nil || schema.Properties["links"] == nil {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	if stdout, _, err = call(t, "plan", "--format", "tc", "--links", "a"); err != nil || !strings.HasPrefix(stdout, "#!/bin/sh\n# Run main of linkup") {
+		t.Errorf("%v: %s", err, stdout)
 	}
 }
 
@@ -298,7 +320,7 @@ func TestLife(t *testing.T) {
 	if out, err := exec.Command("ip", "-n", "lt.demo.att", "addr", "flush", "dev", "s0").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if got := fails(3, "run demo differs from its plan in ", "status", "demo"); !strings.Contains(got, "\ndiffers: missing: ip -n lt.demo.att addr add 10.77.0.2/30 dev s0\n") {
+	if got := fails(3, "run demo differs from its plan in ", "status", "demo"); !strings.Contains(got, "\ndiffers: missing: ip -n lt.demo.att addr add 10.77.0.2/30 dev s0 brd +\n") {
 		t.Errorf("status: %s", got)
 	}
 	if got := must("down", "demo"); got != "" {
