@@ -175,37 +175,3 @@ func TestPathSeedOf(t *testing.T) {
 		}
 	}
 }
-
-// The topologies that the documents show are read, and mean something.
-func TestDocumentedTopologies(t *testing.T) {
-	dir := t.TempDir()
-	writeDelays(t, filepath.Join(dir, "field.tape"), 0, 20*time.Millisecond, 40*time.Millisecond)
-	found := 0
-	for _, file := range []string{"links.md", "bottlenecks.md", "paths.md"} {
-		data, err := os.ReadFile(filepath.Join("..", "docs", file))
-		if os.IsNotExist(err) {
-			t.Skip("needs the documents beside the package: this machine has its files alone")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, block := range strings.Split(string(data), "```yaml\n")[1:] {
-			text, _, _ := strings.Cut(block, "```")
-			if !strings.HasPrefix(text, "links:") {
-				continue
-			}
-			found++
-			topology, err := ParseTopology(filepath.Join(dir, file), []byte(text))
-			if err != nil {
-				t.Error(err)
-				continue
-			}
-			if _, err := NewPlan("doc", topology, allFeatures); err != nil {
-				t.Errorf("%s: %v", file, err)
-			}
-		}
-	}
-	if found < 4 {
-		t.Errorf("%d topologies in the documents, want 4 or more", found)
-	}
-}
