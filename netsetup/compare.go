@@ -141,7 +141,7 @@ type set struct {
 	class HTBClass
 	cake  CAKE
 	codel FQCoDel
-	loss  Netem
+	loss  Netem // of a nested tree the whole path
 	delay Netem
 
 	known  bool // the state is: no replay is under way, and none was killed
@@ -162,5 +162,9 @@ func lastSet(l *Link, d trace.Direction, state trace.State, known bool) set {
 	// Through a stall a limit in time keeps the value before, which nobody knows.
 	x.open = known && state.Capacity() > 0
 	x.limits = known && (l.Queue.LimitTime == 0 || state.Capacity() > 0)
+	if l.Tree != TreeSeparated {
+		x.loss = newNested(*l, d).whole(&state, s.limit)
+		x.loss.Slot = x.delay.Slot
+	}
 	return x
 }

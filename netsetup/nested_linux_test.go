@@ -134,7 +134,8 @@ func TestNestedPath(t *testing.T) {
 			topology := &Topology{Links: []Link{DefaultLink("a")}}
 			topology.Links[0].Tree, topology.Links[0].Shaper, topology.Links[0].Delay = TreeNested, kind, 35*time.Millisecond
 			up(t, "run", topology)
-			e, _ := endpoints(t, opened(t, "run"), "a")
+			r := opened(t, "run")
+			e, _ := endpoints(t, r, "a")
 			e.Seed(1)
 			for _, c := range []struct {
 				name string
@@ -151,8 +152,11 @@ func TestNestedPath(t *testing.T) {
 			} {
 				s := trace.State{Rate: 10 * trace.Mbit, Carrier: true}
 				c.edit(&s)
-				if _, err := e.Apply(0, time.Second, &s); err != nil {
+				if _, err := e.Apply(0, 0, &s); err != nil {
 					t.Fatalf("%s: %v", c.name, err)
+				}
+				if err := r.EndReplay(map[trace.LinkDir]trace.State{{Link: "a", Dir: trace.Up}: s}); err != nil {
+					t.Fatal(err)
 				}
 				got := status(t, "run")
 				if d := got.Links[0].Up; len(got.Differences) > 0 || d.Delay != s.Delay || d.Jitter != s.Jitter || d.LimitPackets != 150 {

@@ -448,6 +448,9 @@ func readBack(r *record, l *Link, v *view) ([]string, error) {
 			state = stateOf(*l)
 		}
 		set := lastSet(l, d.dir, state, !r.Replaying)
+		if l.Tree != TreeSeparated {
+			d.ifb = d.dev
+		}
 		for _, q := range []struct {
 			device  string
 			handle  uint32
@@ -512,6 +515,9 @@ func (x *set) netem(c *comparison, q QdiscInfo, want *Netem) error {
 		return nil
 	}
 	got, err := DecodeNetem(q.Options)
+	if want.LimitPackets != pathLimit && !x.limits { // a queue's, of a nested tree
+		got.LimitPackets = want.LimitPackets
+	}
 	c.netem(&got, want, x.known)
 	return err
 }
