@@ -158,7 +158,7 @@ func TestScript(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "ethtool"), []byte(shim), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name string
 		edit func(t *Topology)
 	}{
@@ -186,6 +186,9 @@ func TestScript(t *testing.T) {
 		{"IPv4 only", func(t *Topology) { off := false; t.IPv6 = &off }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && i > 1 {
+				t.Skip("runs some hundred programs: without -short only")
+			}
 			unchanged(t)
 			topology := links("a", "b")
 			for i := range topology.Links {

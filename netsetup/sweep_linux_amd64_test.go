@@ -74,7 +74,7 @@ const (
 //
 // The calls that make names, namespaces, mounts and locks all take part, of the
 // others, which change the inside of a namespace of the run, every 17th; with
-// -short, and in a lab, one in five of all these. LINKTAPE_SWEEPS asks for whole sweeps.
+// -short one in ten of all these, in a lab one in 25. LINKTAPE_SWEEPS asks for whole sweeps.
 func TestKillSweep(t *testing.T) {
 	if at := os.Getenv(sweepVariable); at != "" { // the child
 		sweepChild(t, at)
@@ -82,8 +82,11 @@ func TestKillSweep(t *testing.T) {
 	}
 	privtest.Require(t)
 	rounds, stride, step := 1, sweepStride, 1
-	if testing.Short() || slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab") {
-		step = 5 // starting a program takes a kernel that is emulated long
+	switch {
+	case slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab"):
+		step = 25 // starting a program takes the lab long
+	case testing.Short():
+		step = 10
 	}
 	if asked := os.Getenv(sweepsVariable); asked != "" {
 		n, err := strconv.Atoi(asked)
