@@ -104,7 +104,7 @@ func TestNestedCarrier(t *testing.T) {
 			s.Rate = trace.Gbit
 		}
 		for _, e := range []*Endpoint{upward, downward} {
-			if _, err := e.Apply(time.Second, time.Second, &s); err != nil {
+			if _, err := e.Apply(time.Second, 0, &s); err != nil {
 				t.Fatal(err)
 			}
 			if b := counters(t, e).BacklogBytes; b > strays {

@@ -32,7 +32,8 @@ const patience = 10 * time.Second
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !f(); runtime.Gosched() {
+	const pause = 5 * time.Millisecond // in virtual time nothing moves while everybody only looks
+	for end := time.Now().Add(patience); !f(); time.Sleep(pause) {
 		if time.Now().After(end) {
 			t.Fatalf("waited %v in vain: %s", patience, what)
 		}
