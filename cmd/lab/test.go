@@ -53,7 +53,9 @@ func test(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	}
 	cmd.Env = append(os.Environ(), privtest.Variable+"="+promised)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	// go test leaves an interrupt to the tests: all of its group get it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = 10 * time.Second
 	err = cmd.Run()
 	var exit *exec.ExitError
