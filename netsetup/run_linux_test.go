@@ -702,6 +702,9 @@ func TestDropTail(t *testing.T) {
 			up(t, "run", topology)
 			e, _ := endpoints(t, opened(t, "run"), "a")
 			snd, rcv := sockets(t, "run", 0, 0)
+			// The router's own IGMP and MLD packets come in the first second
+			// (net/ipv4/igmp.c: igmp_group_added, IGMP_INITIAL_REPORT_DELAY).
+			time.Sleep(1500 * time.Millisecond)
 			s := stateOf(topology.Links[0])
 			s.Rate = 0
 			a, err := e.Apply(0, time.Second, &s)
