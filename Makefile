@@ -56,14 +56,17 @@ kernel: build
 	bin/lab kernel build
 
 # The links' tests on every kernel: the lab's, in virtual time; Debian's packaged
-# 6.1 as User-Mode-Linux, in real time; and its 6.12 in an emulated computer with
-# two processors. A kernel that runs nothing is a failure.
+# 6.1 as User-Mode-Linux, in real time; and, of the encoders and what is read back,
+# its 6.12 in an emulated computer with two processors. A kernel that runs nothing
+# is a failure.
 LINKS := ./netsetup ./cmd/linkup ./cmd/replay
+READBACK := Golden|Decode|ReadBack|RoundTrip|Status|UpDown
 kernels: kernel
 	@tools/need linux.uml qemu-system-x86_64 xz
 	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
 	@echo "== the links' tests on every kernel"
-	timeout --foreground -k 30 25m bin/lab matrix --short --skips $(LINKS)
+	timeout --foreground -k 30 25m bin/lab matrix --kernels lab,uml-6.1 --short --skips $(LINKS)
+	timeout --foreground -k 30 25m bin/lab matrix --kernels qemu-6.12 --short --run '$(READBACK)' ./netsetup
 
 # What experiments need, and what they are promised.
 EXPERIMENTS := tcpdump ristsender ristreceiver gst-launch-1.0 gst/udpsrc gst/rtpmp2tpay gst/ristsrc gst/ristsink
