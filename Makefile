@@ -60,7 +60,7 @@ kernel: build
 # its 6.12 in an emulated computer with two processors. A kernel that runs nothing
 # is a failure.
 LINKS := ./netsetup ./cmd/linkup ./cmd/replay
-READBACK := Golden|Decode|ReadBack|RoundTrip|Status|UpDown
+READBACK := Golden|Decode|TestReadBack|RoundTrip
 kernels: kernel
 	@tools/need linux.uml qemu-system-x86_64 xz
 	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
