@@ -125,16 +125,18 @@ func checkGolden(t *testing.T, name, got string) {
 	}
 }
 
-// Whole command lines: exit status, standard output and standard error are in
-// testdata/NAME.golden.
+// commandLine is a whole command line; its exit status, standard output and
+// standard error are in testdata/NAME.golden.
+type commandLine struct {
+	name   string
+	args   string // separated by blanks
+	stdin  string
+	status int
+}
+
 func TestCommandLines(t *testing.T) {
 	fixtures(t)
-	for _, tc := range []struct {
-		name   string
-		args   string // separated by blanks
-		stdin  string
-		status int
-	}{
+	runCommandLines(t, []commandLine{
 		{"help", "--help", "", 0},
 		{"no-command", "", "", 0},
 		{"unknown-command", "frob", "", 2},
@@ -232,7 +234,14 @@ func TestCommandLines(t *testing.T) {
 		{"plot-negative", "plot -o p.svg --from -1s two.tape", "", 2},
 		{"plot-no-output", "plot two.tape", "", 2},
 		{"plot-no-tape", "plot -o p.svg two.yaml", "", 1},
-	} {
+	})
+}
+
+// runCommandLines compares command lines, run one after the other in this folder,
+// with their golden files.
+func runCommandLines(t *testing.T, lines []commandLine) {
+	t.Helper()
+	for _, tc := range lines {
 		t.Run(tc.name, func(t *testing.T) {
 			stdout, stderr, err := call(tc.stdin, strings.Fields(tc.args)...)
 			if got := cli.Status(err); got != tc.status {
