@@ -43,14 +43,14 @@ lint:
 	$(TOOL) staticcheck ./...
 
 unit: build
-	@tools/need go ip tc
+	@tools/need go ip tc ping
 	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
 	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
 
 # The lab's kernel, in which netem is. It is built once a machine (some minutes)
 # and kept in the user's cache directory.
 kernel: build
-	@tools/need go ip tc
+	@tools/need go ip tc ping
 	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc libc.a make flex bison bc patch xz linux-source-6.12
 	@echo "== the lab's kernel"
 	bin/lab kernel build
