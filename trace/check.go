@@ -212,6 +212,15 @@ func (t *Timeline) Check() error {
 	return c.Finish()
 }
 
+// CheckLabel verifies a label: valid UTF-8 that can be printed, of at most
+// [MaxLabel] bytes.
+func CheckLabel(s string) error {
+	if problem := checkLabel(s); problem != "" {
+		return fmt.Errorf("label %q: %s", clip(s), problem)
+	}
+	return nil
+}
+
 func checkLabel(s string) string {
 	if len(s) > MaxLabel {
 		return fmt.Sprintf("longer than %d bytes", MaxLabel)
