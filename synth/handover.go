@@ -21,9 +21,10 @@ type handovers struct {
 	redraw       bool
 }
 
-// Starlink assigns satellites anew every 15 s, at the same instants everywhere:
-// 12, 27, 42 and 57 s past the minute (Mohan et al., WWW 2024, "A Multifaceted
-// Look at Starlink Performance", section 5). A timeline begins with a minute.
+// Starlink assigns satellites anew every 15 s (Mohan et al. 2024, "A Multifaceted
+// Look at Starlink Performance", WWW '24), everywhere at 12, 27, 42 and 57 s past
+// the minute (Tanveer et al. 2023, "Making Sense of Constellations", CoNEXT '23
+// companion). A timeline begins with a minute.
 const (
 	starlinkPeriod = 15 * time.Second
 	starlinkOffset = 12 * time.Second
