@@ -116,10 +116,11 @@ type binned struct {
 	state trace.State   // from at on
 	at    time.Duration // the end of the spans so far
 
-	bin   binMean      // the bin that at is in
-	rates []trace.Step // complete bins: their rates
-	rest  []trace.Step // and the rest of their states
-	last  trace.State  // of the last complete step
+	bin   binMean       // the bin that at is in
+	rates []trace.Step  // complete bins: their rates
+	rest  []trace.Step  // and the rest of their states
+	rate  trace.BitRate // the last one of them
+	last  trace.State   // and the last rest
 }
 
 func newBinned(ld trace.LinkDir, step time.Duration, total fill.Amount) *binned {
@@ -179,7 +180,6 @@ func (b *binned) complete(start time.Duration) {
 func (b *binned) take() []trace.Step {
 	var out []trace.Step
 	rates, rest := b.rates, b.rest
-	rate := b.last.Rate
 	for len(rates) > 0 || len(rest) > 0 {
 		at := Forever
 		if len(rates) > 0 {
@@ -189,14 +189,14 @@ func (b *binned) take() []trace.Step {
 			at = min(at, rest[0].At)
 		}
 		if len(rates) > 0 && rates[0].At == at {
-			rate, rates = rates[0].Rate, rates[1:]
+			b.rate, rates = rates[0].Rate, rates[1:]
 		}
 		if len(rest) > 0 && rest[0].At == at {
 			b.last, rest = rest[0].State, rest[1:]
 		}
 		s := b.last
 		if s.Carrier {
-			s.Rate = rate // without carrier the state's own rate stays: it serves nothing
+			s.Rate = b.rate // without carrier the state's own rate stays: it serves nothing
 		}
 		out = append(out, trace.Step{At: at, Link: b.Link, Dir: b.Dir, State: s})
 	}
