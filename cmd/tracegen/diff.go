@@ -118,6 +118,9 @@ func (d *tapeDiff) print(w io.Writer) error {
 				}
 				fmt.Fprintf(&b, " %s %s → %s", v.Quantity, v.A, v.B)
 			}
+			if s.Varies {
+				b.WriteString(", at first")
+			}
 			b.WriteByte('\n')
 		}
 		if x.MoreSpans > 0 {

@@ -71,14 +71,14 @@ func Concat(inputs []Tape, absent Absent) (Tape, error) {
 	}
 	dirs := out.Meta.Directions()
 	if absent == AbsentRefuse {
-		var faults []error
+		var lacks faults
 		for _, in := range inputs {
 			if missing := missing(dirs, in.Meta); missing != nil {
-				faults = append(faults, fmt.Errorf("%s lacks %s", in.File, strings.Join(missing, ", ")))
+				lacks.add("%s lacks %s", in.File, strings.Join(missing, ", "))
 			}
 		}
-		if faults != nil {
-			return Tape{}, fmt.Errorf("concat: the links differ: %w; choose --fill down (no carrier meanwhile) or --fill stall (rate 0), or rename links first", faultList(faults))
+		if lacks != nil {
+			return Tape{}, fmt.Errorf("concat: the links differ: %w; choose --fill down (no carrier meanwhile) or --fill stall (rate 0), or rename links first", lacks.err())
 		}
 	}
 	out.Steps = coalesce(func(yield func(trace.Step, error) bool) {
@@ -128,5 +128,3 @@ func missing(dirs []trace.LinkDir, meta trace.Meta) []string {
 	}
 	return out
 }
-
-func faultList(list []error) error { return faults(list).err() }

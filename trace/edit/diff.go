@@ -50,11 +50,12 @@ type QuantityShare struct {
 	Share    float64       `json:"share"`
 }
 
-// DiffSpan is a time in which two states differ in the same way.
+// DiffSpan is a time in which the same quantities differ throughout.
 type DiffSpan struct {
 	From   time.Duration `json:"from_ns"`
 	To     time.Duration `json:"to_ns"`
-	Values []DiffValue   `json:"values"`
+	Values []DiffValue   `json:"values"` // at its beginning
+	Varies bool          `json:"varies"` // there are other values later in it
 }
 
 // DiffValue is a quantity with its two values.
@@ -182,11 +183,13 @@ func (x *differ) to(t time.Duration) {
 		for _, v := range values {
 			x.held[slices.Index(diffQuantities(), v.Quantity)] += t - x.at
 		}
-		if x.open != nil && slices.Equal(x.open.Values, values) {
+		sameQuantity := func(a, b DiffValue) bool { return a.Quantity == b.Quantity }
+		if x.open != nil && slices.EqualFunc(x.open.Values, values, sameQuantity) {
 			x.open.To = t
+			x.open.Varies = x.open.Varies || !slices.Equal(x.open.Values, values)
 		} else {
 			x.close()
-			x.open = &DiffSpan{x.at, t, values}
+			x.open = &DiffSpan{From: x.at, To: t, Values: values}
 		}
 	}
 	x.at = t

@@ -31,9 +31,11 @@ func Merge(inputs []Tape, fit weave.Fit) (Tape, error) {
 	from := make(map[trace.LinkDir]string)
 	for i, in := range inputs {
 		lengths[i] = weave.Length{Name: in.File, Duration: in.Meta.Duration}
+		clash := ""
 		for _, ld := range in.Meta.Directions() {
-			if first, twice := from[ld]; twice {
-				faults = append(faults, fmt.Errorf("%v is in %s and in %s: rename one first (tracegen rename %s=…)", ld, first, in.File, ld.Link))
+			if first, twice := from[ld]; twice && clash != ld.Link {
+				clash = ld.Link
+				faults = append(faults, fmt.Errorf("%s is in %s and in %s: rename one first (tracegen rename, %s=…)", ld.Link, first, in.File, ld.Link))
 			}
 			from[ld] = in.File
 		}
@@ -44,16 +46,16 @@ func Merge(inputs []Tape, fit weave.Fit) (Tape, error) {
 				continue
 			}
 			o := &out.Meta.Links[k]
-			o.Up, o.Down = o.Up || l.Up, o.Down || l.Down
 			if o.Queue == nil {
 				o.Queue = l.Queue
-			} else if l.Queue != nil && *l.Queue != *o.Queue {
-				faults = append(faults, fmt.Errorf("link %s has another queue in %s: rename one first (tracegen rename %s=…)", l.Name, in.File, l.Name))
+			} else if l.Queue != nil && *l.Queue != *o.Queue && !(o.Up && l.Up || o.Down && l.Down) {
+				faults = append(faults, fmt.Errorf("link %s has another queue in %s: rename one first (tracegen rename, %s=…)", l.Name, in.File, l.Name))
 			}
+			o.Up, o.Down = o.Up || l.Up, o.Down || l.Down
 		}
 	}
 	if faults != nil {
-		return Tape{}, faultList(faults)
+		return Tape{}, errors.Join(faults...)
 	}
 	var err error
 	if out.Meta.Duration, err = fit.Duration("tape", lengths); err != nil {

@@ -74,7 +74,7 @@ func Rename(in Tape, renamings []Renaming) (Tape, error) {
 		}
 	}
 	if faults != nil {
-		return Tape{}, faultList(faults)
+		return Tape{}, errors.Join(faults...)
 	}
 	out := Tape{Meta: derive("rename", arguments, in)}
 	out.Meta.Links = nil
@@ -105,7 +105,7 @@ func Rename(in Tape, renamings []Renaming) (Tape, error) {
 		}
 	}
 	if faults != nil {
-		return Tape{}, faultList(faults)
+		return Tape{}, errors.Join(faults...)
 	}
 	out.Steps = coalesce(func(yield func(trace.Step, error) bool) {
 		for group, err := range instants(in.Steps) {

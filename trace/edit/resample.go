@@ -13,7 +13,8 @@ import (
 // length does not divide the duration.
 //
 // The whole bytes of each direction's capacity are exact over the timeline, by
-// [fill.Binner]; a bin's rate is the mean of its capacity. Delay, jitter and the
+// [fill.Binner]; a bin's rate is the mean of its capacity, and the last one is
+// lower by what the timeline serves beyond whole bytes. Delay, jitter and the
 // probabilities are means over time, a chain counting by its stationary loss.
 // Chain and label are the pair that holds longest in the bin, the first one of
 // equals; with a chain there is no other loss. A bin is without carrier where all
