@@ -79,14 +79,10 @@ func openInputs(c *ucli.Context, paths []string) (tapes []edit.Tape, done func()
 			f()
 		}
 	}
-	stdin := ""
+	if err := oneStdin(paths); err != nil {
+		return nil, done, err
+	}
 	for _, path := range paths {
-		if path == stdStream {
-			if stdin != "" {
-				return nil, done, cli.Usagef("standard input is given twice: give a file for one")
-			}
-			stdin = path
-		}
 		t, err := openTape(path, c.App.Reader)
 		if err != nil {
 			return nil, done, err
@@ -99,6 +95,20 @@ func openInputs(c *ucli.Context, paths []string) (tapes []edit.Tape, done func()
 		}
 	}
 	return tapes, done, nil
+}
+
+// oneStdin refuses standard input as two inputs.
+func oneStdin(paths []string) error {
+	n := 0
+	for _, path := range paths {
+		if path == stdStream {
+			n++
+		}
+	}
+	if n > 1 {
+		return cli.Usagef("standard input is given twice: give a file for one")
+	}
+	return nil
 }
 
 // input makes the tape the input of an edit.

@@ -71,7 +71,7 @@ func TestEditCommandLines(t *testing.T) {
 		{"concat-links", "concat -o c.tape a.tape b.tape", "", 1},
 		{"concat-fill", "concat --fill down -o c.tape a.tape b.tape", "", 0},
 		{"concat-bad-fill", "concat --fill up -o c.tape a.tape b.tape", "", 2},
-		{"concat-stdin-twice", "concat -o c.tape - -", "", 1},
+		{"concat-stdin-twice", "concat -o c.tape - -", "", 2},
 
 		{"merge-help", "merge --help", "", 0},
 		{"merge", "merge -o c.tape two.tape", "", 0},

@@ -63,14 +63,10 @@ func doOverlay(c *ucli.Context) error {
 		}
 		events = append(events, e)
 	}
-	stdin := args[0] == stdStream
+	if err := oneStdin(append(c.StringSlice("events"), args[0])); err != nil {
+		return err
+	}
 	for _, file := range c.StringSlice("events") {
-		if file == stdStream {
-			if stdin {
-				return cli.Usagef("standard input is given twice: give a file for one")
-			}
-			stdin = true
-		}
 		list, err := readEvents(c, file)
 		if err != nil {
 			faults = append(faults, err)

@@ -51,14 +51,11 @@ func doVerify(c *ucli.Context) error {
 		return cli.Usagef("--json and --quiet: choose one")
 	}
 	results := []verified{}
-	bad, stdin := 0, false
+	if err := oneStdin(args); err != nil {
+		return err
+	}
+	bad := 0
 	for _, path := range args {
-		if path == stdStream {
-			if stdin {
-				return cli.Usagef("standard input is given twice: give it once")
-			}
-			stdin = true
-		}
 		v, err := verify(c, path)
 		if err != nil {
 			return err

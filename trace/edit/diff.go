@@ -323,5 +323,9 @@ func editText(e *trace.Edit) string {
 	for _, o := range e.Inputs {
 		names = append(names, fmt.Sprintf("%s (%.12s)", o.File, o.SHA256))
 	}
-	return strings.Join(append([]string{e.Operation}, e.Arguments...), "; ") + " of " + strings.Join(names, ", ")
+	text := e.Operation
+	if len(e.Arguments) > 0 {
+		text += " (" + strings.Join(e.Arguments, "; ") + ")"
+	}
+	return text + " of " + strings.Join(names, ", ")
 }

@@ -381,10 +381,7 @@ func TestDiff(t *testing.T) {
 		}
 		// More steps, the same conditions.
 		more := *tl
-		more.Steps = nil
-		for _, s := range tl.Steps {
-			more.Steps = append(more.Steps, s)
-		}
+		more.Steps = slices.Clone(tl.Steps)
 		for ld, s := range at(tl, tl.Meta.Duration-1) {
 			if last := tl.Steps[len(tl.Steps)-1].At; last < tl.Meta.Duration-1 {
 				more.Steps = append(more.Steps, trace.Step{At: tl.Meta.Duration - 1, Link: ld.Link, Dir: ld.Dir, State: s})
