@@ -198,6 +198,7 @@ func (w *Writer) finish() (err error) {
 		Seed:      w.meta.Seed,
 		Scenario:  w.meta.Scenario,
 		Sources:   w.meta.Sources,
+		Edit:      w.meta.Edit,
 		Links:     w.meta.Links,
 		Rows:      w.rows,
 		SHA256:    w.sha,
