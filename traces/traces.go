@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"linktape/synth"
+	"linktape/trace/suggest"
 )
 
 //go:embed */*.yaml
@@ -35,9 +36,9 @@ type Group struct {
 func Groups() []Group {
 	return []Group{
 		{"first-steps", "to begin with"},
-		{"profiles", "one link each, as measured in the field; five minutes"},
+		{"profiles", "one link each, cellular, satellite and Wi-Fi, with their sources"},
 		{"drives", "several links at once over minutes and hours"},
-		{"strategy", "the five of the test strategy: a 4 to 5 Mbit/s stream over three or four links"},
+		{"strategy", "the five of the test strategy, for a 4 to 5 Mbit/s stream over three or four links"},
 		{"acceptance", "tests A1 to A10, for a 4 Mbit/s stream; the file says what to expect"},
 		{"congestion", "cells shared with other users"},
 	}
@@ -108,24 +109,20 @@ func compareNames(a, b string) int {
 func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
 // Get returns the YAML file of a scenario. The error for an unknown name is an
-// [fs.ErrNotExist] and lists the names that there are.
+// [fs.ErrNotExist] and names the one that was probably meant.
 func Get(name string) ([]byte, error) {
+	var names []string
 	for _, g := range Groups() {
 		entries, _ := files.ReadDir(g.Name)
 		for _, f := range entries {
 			if f.Name() == name+".yaml" {
 				return files.ReadFile(g.Name + "/" + f.Name())
 			}
+			names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
 		}
 	}
-	return nil, fmt.Errorf("scenario %q: %w: the library has %s", name, fs.ErrNotExist, strings.Join(names(), ", "))
-}
-
-// names lists the scenarios in the order of [List].
-func names() []string {
-	var out []string
-	for _, e := range List() {
-		out = append(out, e.Name)
+	if near := suggest.Nearest(name, names); near != "" {
+		return nil, fmt.Errorf("scenario %q: %w in the library; did you mean %q?", name, fs.ErrNotExist, near)
 	}
-	return out
+	return nil, fmt.Errorf("scenario %q: %w in the library", name, fs.ErrNotExist)
 }
