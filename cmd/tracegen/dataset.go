@@ -108,7 +108,7 @@ func doSynthDataSet(c *ucli.Context) error {
 		return err
 	}
 	t := report.Total()
-	fmt.Fprintf(stderr, "%s: %d of %s are there: %d made, %d kept; %s, %s\n", dir, t.Made+t.Kept, count(set.Tapes(), "tape"), t.Made, t.Kept, count(t.Steps, "step"), count(t.Bytes, "byte"))
+	fmt.Fprintf(stderr, "%s has %d of %s: %d made, %d kept; %s, %s\n", dir, t.Made+t.Kept, count(set.Tapes(), "tape"), t.Made, t.Kept, count(t.Steps, "step"), count(t.Bytes, "byte"))
 	return dataSetError(report, set.Tapes())
 }
 

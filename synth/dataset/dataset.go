@@ -103,11 +103,13 @@ func (s *Set) read(src Source) (*scenario, error) {
 	if sc.own, err = synth.Parse(src.Name, src.Data, sc.opts); err != nil {
 		return nil, err
 	}
-	sc.name = sc.own.Name()
+	if sc.name = sc.own.Name(); sc.name == "null" {
+		return nil, fmt.Errorf("%s: scenario null: a query takes this name for no value: choose another", src.Name)
+	}
 	meta := sc.own.Meta()
 	if len(sc.seeds) == 0 {
 		if meta.Seed > MaxSeed {
-			return nil, fmt.Errorf("seed %d: above the largest seed of a data set, %d: choose others with --seeds", meta.Seed, uint64(MaxSeed))
+			return nil, fmt.Errorf("%s: seed %d: above the largest seed of a data set, %d: choose others with --seeds", src.Name, meta.Seed, uint64(MaxSeed))
 		}
 		sc.seeds = Seeds{{meta.Seed, meta.Seed}}
 	}
