@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"linktape/synth"
 	"linktape/trace"
@@ -63,8 +64,9 @@ func New(dir string, sources []Source, opts Options) (*Set, error) {
 		opts.Jobs = runtime.GOMAXPROCS(0)
 	}
 	s := &Set{dir: dir, opts: opts}
-	if fi, err := os.Stat(dir); err == nil && !fi.IsDir() {
-		return nil, fmt.Errorf("%s is a file: name a folder for the data set", dir)
+	fi, err := os.Stat(dir)
+	if err == nil && !fi.IsDir() || errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%s is a file or lies below one: name a folder for the data set", dir)
 	}
 	perSource := int64(1)
 	if len(opts.Seeds) > 0 {

@@ -617,7 +617,8 @@ func TestNewErrors(t *testing.T) {
 		sources   []Source
 		want      string
 	}{
-		{"a file", file, "1", []Source{source("one")}, "is a file: name a folder"},
+		{"a file", file, "1", []Source{source("one")}, "is a file or lies below one: name a folder"},
+		{"below a file", filepath.Join(file, "d"), "1", []Source{source("one")}, "is a file or lies below one: name a folder"},
 		{"one name", "d", "1", []Source{source("one"), {Name: "b.yaml", Data: []byte(scenarioText("one"))}}, "one.yaml and b.yaml are both named one: rename one"},
 		{"too many", "d", "1..600000", []Source{source("one"), source("two")}, "2 scenarios with 600000 seeds each: at most 1000000 tapes"},
 	} {

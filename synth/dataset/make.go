@@ -59,12 +59,12 @@ type mixture struct {
 func (s *Set) Make(ctx context.Context, progress func(phase string, fraction float64)) *Report {
 	m := &maker{Set: s, progress: progress, report: &Report{Dir: s.dir}, mixed: make([]mixture, len(s.scenarios))}
 	r := m.report
-	r.Failures = append(r.Failures, s.failures...)
+	r.Failures = append([]Failure{}, s.failures...)
 	for i := range r.Failures {
 		r.Failures[i].order = -1
 	}
 	r.Failed = s.lost
-	r.Scenarios = []Summary{}
+	r.Scenarios, r.Warnings = []Summary{}, []string{} // for JSON
 	for _, sc := range s.scenarios {
 		r.Scenarios = append(r.Scenarios, Summary{Scenario: sc.name, Tapes: sc.seeds.Len()})
 	}

@@ -11,10 +11,10 @@ import (
 type Report struct {
 	Dir       string    `json:"dir"`
 	Scenarios []Summary `json:"scenarios"`
-	Failures  []Failure `json:"failures,omitempty"` // in the order of scenarios and seeds
-	Failed    int64     `json:"failed"`             // tapes that failed
-	Left      int64     `json:"left"`               // tapes that were not tried, because of Stop
-	Warnings  []string  `json:"warnings,omitempty"`
+	Failures  []Failure `json:"failures"` // in the order of scenarios and seeds
+	Failed    int64     `json:"failed"`   // tapes that failed
+	Left      int64     `json:"left"`     // tapes that were not tried, because of Stop
+	Warnings  []string  `json:"warnings"`
 
 	// Stop is why not all tapes were tried: the context's error, or one that
 	// says that the disk is full. It is nil when all were.
