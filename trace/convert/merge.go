@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -69,7 +70,9 @@ func (e *LengthError) Error() string {
 }
 
 // Merge lays imported directions into one timeline. The steps come in canonical
-// order and can be repeated. Directions of different length are a *LengthError,
+// order and can be repeated. Inputs of one direction with different roles make
+// it together: the delay and jitter of a RoleDelay and the loss of a RoleLoss
+// replace those of the input that has the rate. Inputs of different length are a *LengthError,
 // unless opts.Fit says what to do; the metadata then states it in the choices
 // of each direction concerned.
 func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step], error) {
@@ -81,11 +84,17 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 		return meta, nil, err
 	}
 	inputs = slices.Clone(inputs)
-	slices.SortStableFunc(inputs, func(a, b Input) int { return a.LinkDir.Compare(b.LinkDir) })
+	slices.SortStableFunc(inputs, func(a, b Input) int {
+		return cmp.Or(a.LinkDir.Compare(b.LinkDir), cmp.Compare(roleOrder(a.Role), roleOrder(b.Role)))
+	})
 	shortest, longest := inputs[0].Duration, inputs[0].Duration
 	for i, in := range inputs {
-		if i > 0 && in.LinkDir == inputs[i-1].LinkDir {
+		first := i == 0 || in.LinkDir != inputs[i-1].LinkDir
+		switch {
+		case !first && roleOrder(in.Role) == roleOrder(inputs[i-1].Role):
 			return meta, nil, fmt.Errorf("%s is given twice: %s and %s", in.LinkDir, inputs[i-1].File, in.File)
+		case first && !in.HasRate:
+			return meta, nil, fmt.Errorf("%s has no rate: %s holds a %s only; give a file with the rate as %s, and this one as %s.%s", in.LinkDir, in.File, in.holds(), in.LinkDir, in.LinkDir, in.holds())
 		}
 		shortest, longest = min(shortest, in.Duration), max(longest, in.Duration)
 	}
@@ -108,6 +117,14 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 			l := trace.Link{Name: in.Link}
 			if q, ok := opts.Queues[in.Link]; ok {
 				l.Queue = &q
+			} else {
+				for _, x := range inputs {
+					if x.Link == in.Link && x.Queue != nil {
+						q := *x.Queue
+						l.Queue = &q
+						break
+					}
+				}
 			}
 			meta.Links = append(meta.Links, l)
 			k++
@@ -120,6 +137,9 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 		choices := make(map[string]string, len(in.Choices)+1)
 		for key, v := range in.Choices {
 			choices[key] = v
+		}
+		if in.Role != RoleAll {
+			choices["role"] = string(in.Role)
 		}
 		switch {
 		case in.Duration > meta.Duration:
@@ -138,6 +158,73 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 		}
 	}
 	return meta, func(yield func(trace.Step) bool) { mergeSteps(inputs, meta.Duration, yield) }, nil
+}
+
+// roleOrder puts the input with the rate first.
+func roleOrder(r Role) int {
+	switch r {
+	case RoleDelay:
+		return 1
+	case RoleLoss:
+		return 2
+	}
+	return 0
+}
+
+// holds names the part of the state that an input without a rate has.
+func (r *Result) holds() Role {
+	if r.HasDelay {
+		return RoleDelay
+	}
+	return RoleLoss
+}
+
+// overlaid yields the steps of the inputs of one direction, of which the first
+// has the rate.
+func overlaid(parts []Input, end time.Duration) iter.Seq[trace.Step] {
+	if len(parts) == 1 {
+		return fitted(parts[0], end)
+	}
+	return func(yield func(trace.Step) bool) {
+		under, stop := iter.Pull(overlaid(parts[:len(parts)-1], end))
+		defer stop()
+		over, stopOver := iter.Pull(fitted(parts[len(parts)-1], end))
+		defer stopOver()
+		role := parts[len(parts)-1].Role
+		a, moreA := under()
+		b, moreB := over()
+		var below, above, last trace.State
+		any := false
+		step := a
+		for moreA || moreB {
+			at := a.At
+			if !moreA || moreB && b.At < a.At {
+				at = b.At
+			}
+			if moreA && a.At == at {
+				below = a.State
+				a, moreA = under()
+			}
+			if moreB && b.At == at {
+				above = b.State
+				b, moreB = over()
+			}
+			s := below
+			if role == RoleDelay {
+				s.Delay, s.Jitter = above.Delay, above.Jitter
+			} else {
+				s.Loss, s.GE = above.Loss, above.GE
+			}
+			if any && s == last {
+				continue
+			}
+			any, last = true, s
+			step.At, step.State = at, s
+			if !yield(step) {
+				return
+			}
+		}
+	}
 }
 
 // fitted yields the steps of one input up to end, repeated where it is shorter,
@@ -172,8 +259,13 @@ func mergeSteps(inputs []Input, end time.Duration, yield func(trace.Step) bool) 
 		step trace.Step
 	}
 	var heads []*head
-	for _, in := range inputs {
-		next, stop := iter.Pull(fitted(in, end))
+	for i := 0; i < len(inputs); {
+		k := i + 1
+		for k < len(inputs) && inputs[k].LinkDir == inputs[i].LinkDir {
+			k++
+		}
+		next, stop := iter.Pull(overlaid(inputs[i:k], end))
+		i = k
 		defer stop()
 		h := &head{next: next}
 		var ok bool

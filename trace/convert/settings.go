@@ -1,0 +1,115 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+
+	"linktape/trace"
+)
+
+// Scale is a factor for rates, held exactly as Num/10^9; the zero Scale is 1.
+type Scale struct{ Num int64 }
+
+const (
+	scaleOne = 1_000_000_000
+	maxScale = 1_000_000 // the largest factor
+)
+
+// ParseScale reads a decimal factor from 0 to a million, such as 0.5.
+func ParseScale(s string) (Scale, error) {
+	v, err := parseScaled([]byte(s), 9, maxScale*scaleOne)
+	switch {
+	case err != nil:
+		return Scale{}, fmt.Errorf("scale %q: %w: write a factor such as 0.5", s, err)
+	case v == 0:
+		return Scale{}, fmt.Errorf("scale %q: must be above 0 by at least 1e-9", s)
+	}
+	return Scale{v}, nil
+}
+
+// IsOne reports whether the scale changes nothing.
+func (s Scale) IsOne() bool { return s.Num == 0 || s.Num == scaleOne }
+
+// String writes the factor as a decimal number.
+func (s Scale) String() string {
+	if s.Num == 0 {
+		return "1"
+	}
+	return string(appendScaled(nil, s.Num, 9))
+}
+
+// RateRange bounds rates, both ends included.
+type RateRange struct{ Min, Max trace.BitRate }
+
+// ParseRateRange reads MIN,MAX, such as 100kbit,50Mbit.
+func ParseRateRange(s string) (RateRange, error) {
+	lo, hi, ok := strings.Cut(s, ",")
+	if !ok {
+		return RateRange{}, fmt.Errorf("clip %q: write MIN,MAX, such as 100kbit,50Mbit", s)
+	}
+	var r RateRange
+	var err error
+	if r.Min, err = trace.ParseBitRate(lo); err != nil {
+		return r, fmt.Errorf("clip %q: %w", s, err)
+	}
+	if r.Max, err = trace.ParseBitRate(hi); err != nil {
+		return r, fmt.Errorf("clip %q: %w", s, err)
+	}
+	if r.Min > r.Max {
+		return r, fmt.Errorf("clip %q: the lower bound is above the upper one", s)
+	}
+	return r, nil
+}
+
+// String writes MIN,MAX.
+func (r RateRange) String() string { return fmt.Sprintf("%v,%v", r.Min, r.Max) }
+
+// transform scales rates, exactly over time, and clips them; it returns the new
+// rates and how many were clipped.
+func transform(rates []sample, end time.Duration, s Scale, clip *RateRange) ([]sample, int64, error) {
+	if !s.IsOne() {
+		var out []sample
+		f := filler{yield: func(at time.Duration, r trace.BitRate) bool {
+			out = append(out, sample{at, r})
+			return true
+		}}
+		var due u128
+		var carry uint64 // of 10^9 parts of a bit·ns
+		for i, x := range rates {
+			to := spanEnd(rates, i, end)
+			dt := uint64(to - x.at)
+			// rate·num = q·10^9 + rem, so rate·dt·num/10^9 = q·dt + rem·dt/10^9.
+			hi, lo := bits.Mul64(uint64(x.rate), uint64(s.Num))
+			if hi >= scaleOne {
+				return nil, 0, errors.New("the scaled rate is too large")
+			}
+			q, rem := bits.Div64(hi, lo, scaleOne)
+			if q > uint64(trace.MaxRate) {
+				return nil, 0, fmt.Errorf("%v times %v is above %v: choose a smaller scale", x.rate, s, trace.MaxRate)
+			}
+			part, left, _ := mul128(rem, dt).add(u128{0, carry}).div(scaleOne)
+			carry = left
+			due = due.add(mul128(q, dt)).add(u128{0, part})
+			if _, err := f.to(to, due); err != nil {
+				return nil, 0, err
+			}
+		}
+		rates = out
+	}
+	var clipped int64
+	if clip != nil {
+		out := make([]sample, len(rates))
+		for i, x := range rates {
+			r := max(min(x.rate, clip.Max), clip.Min)
+			if r != x.rate {
+				clipped++
+			}
+			out[i] = sample{x.at, r}
+		}
+		rates = out
+	}
+	return rates, clipped, nil
+}
