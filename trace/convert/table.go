@@ -334,9 +334,9 @@ func (t *table) pieces() []piece {
 		}
 		return usual
 	}
-	edge := func(i, dist int64) int64 { // that of the first or last one, by its only neighbour
+	edge := func(i int, dist int64) int64 { // that of the first or last one, by its only neighbour
 		if rows[i].span > 0 || dist > after {
-			return own(int(i))
+			return own(i)
 		}
 		return dist
 	}
@@ -371,7 +371,7 @@ func (t *table) pieces() []piece {
 		for i := range rows {
 			to := rows[i].at + own(i)
 			if i > 0 && i+1 == len(rows) {
-				to = rows[i].at + edge(int64(i), rows[i].at-rows[i-1].at)
+				to = rows[i].at + edge(i, rows[i].at-rows[i-1].at)
 			}
 			if i+1 < len(rows) {
 				to = rows[i+1].at
