@@ -258,21 +258,22 @@ func (saturator) Import(r io.Reader, name string, opts ImportOptions) (*Result, 
 	if err := f.finish(name); err != nil {
 		return nil, err
 	}
+	put := func(line, from, to, bytes, delay int64) {
+		x := newRow(line, from)
+		x.to, x.bytes = to, bytes
+		if opts.Role == RoleDelay {
+			x.delay = delay
+		}
+		t.add(x)
+	}
 	for i, b := range bins {
 		from := first + b.at*step
 		if i > 0 {
 			if prev := bins[i-1]; prev.at+1 < b.at { // nothing was received
-				x := newRow(b.line, first+(prev.at+1)*step)
-				x.to, x.bytes, x.delay = from, 0, prev.delay
-				t.add(x)
+				put(b.line, first+(prev.at+1)*step, from, 0, prev.delay)
 			}
 		}
-		x := newRow(b.line, from)
-		x.to, x.bytes, x.delay = from+step, b.bytes, b.delay
-		if !opts.wants(RoleDelay) || opts.Role == RoleAll {
-			x.delay = missing
-		}
-		t.add(x)
+		put(b.line, from, from+step, b.bytes, b.delay)
 	}
 	t.choose("interval", "bytes received in each bin")
 	if opts.Role == RoleDelay {

@@ -67,35 +67,31 @@ func ParseRateRange(s string) (RateRange, error) {
 // String writes MIN,MAX.
 func (r RateRange) String() string { return fmt.Sprintf("%v,%v", r.Min, r.Max) }
 
-// transform scales rates, exactly over time, and clips them; it returns the new
-// rates and how many were clipped.
+// transform scales rates and clips them; it returns the new rates and how many
+// were clipped. Of a loop, the whole bytes of the scaled service are kept: no
+// target lies above them, and a filler serves less than a byte more.
 func transform(rates []sample, end time.Duration, s Scale, clip *RateRange) ([]sample, int64, error) {
 	if !s.IsOne() {
+		total, err := scaled(rates, end, s, func(time.Duration, u128) error { return nil })
+		if err != nil {
+			return nil, 0, err
+		}
+		_, rem, _ := u128{total.hi % (8 * nsBits), total.lo}.div(8 * nsBits)
+		top := total.sub(u128{0, rem})
 		var out []sample
 		f := filler{yield: func(at time.Duration, r trace.BitRate) bool {
 			out = append(out, sample{at, r})
 			return true
 		}}
-		var due u128
-		var carry uint64 // of 10^9 parts of a bit·ns
-		for i, x := range rates {
-			to := spanEnd(rates, i, end)
-			dt := uint64(to - x.at)
-			// rate·num = q·10^9 + rem, so rate·dt·num/10^9 = q·dt + rem·dt/10^9.
-			hi, lo := bits.Mul64(uint64(x.rate), uint64(s.Num))
-			if hi >= scaleOne {
-				return nil, 0, errors.New("the scaled rate is too large")
+		_, err = scaled(rates, end, s, func(to time.Duration, due u128) error {
+			if top.less(due) {
+				due = top
 			}
-			q, rem := bits.Div64(hi, lo, scaleOne)
-			if q > uint64(trace.MaxRate) {
-				return nil, 0, fmt.Errorf("%v times %v is above %v: choose a smaller scale", x.rate, s, trace.MaxRate)
-			}
-			part, left, _ := mul128(rem, dt).add(u128{0, carry}).div(scaleOne)
-			carry = left
-			due = due.add(mul128(q, dt)).add(u128{0, part})
-			if _, err := f.to(to, due); err != nil {
-				return nil, 0, err
-			}
+			_, err := f.to(to, due)
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
 		}
 		rates = out
 	}
@@ -112,4 +108,31 @@ func transform(rates []sample, end time.Duration, s Scale, clip *RateRange) ([]s
 		rates = out
 	}
 	return rates, clipped, nil
+}
+
+// scaled calls each with the end of each span and the scaled bit·ns due by then,
+// and returns those of all.
+func scaled(rates []sample, end time.Duration, s Scale, each func(to time.Duration, due u128) error) (u128, error) {
+	var due u128
+	var carry uint64 // of 10^9 parts of a bit·ns
+	for i, x := range rates {
+		to := spanEnd(rates, i, end)
+		dt := uint64(to - x.at)
+		// rate·num = q·10^9 + rem, so rate·dt·num/10^9 = q·dt + rem·dt/10^9.
+		hi, lo := bits.Mul64(uint64(x.rate), uint64(s.Num))
+		if hi >= scaleOne {
+			return due, errors.New("the scaled rate is too large")
+		}
+		q, rem := bits.Div64(hi, lo, scaleOne)
+		if q > uint64(trace.MaxRate) {
+			return due, fmt.Errorf("%v times %v is above %v: choose a smaller scale", x.rate, s, trace.MaxRate)
+		}
+		part, left, _ := mul128(rem, dt).add(u128{0, carry}).div(scaleOne)
+		carry = left
+		due = due.add(mul128(q, dt)).add(u128{0, part})
+		if err := each(to, due); err != nil {
+			return due, err
+		}
+	}
+	return due, nil
 }

@@ -62,10 +62,12 @@ func (t *table) choose(key, format string, args ...any) {
 	t.res.Choices[key] = fmt.Sprintf(format, args...)
 }
 
-// add takes a row. One that holds nothing of what is asked for is left out and
-// counted where that is a rate.
+// add takes a row. One without any value is left out, and counted where a rate
+// is asked for. One that holds only what is not asked for still tells the time,
+// so that all parts of a file are of the same length.
 func (t *table) add(r row) {
 	o := t.opts
+	held := r.rate != missing || r.bytes != missing || r.delay != missing || r.loss != missing
 	if !o.wants(RoleRate) {
 		r.rate, r.bytes = missing, missing
 	}
@@ -75,7 +77,7 @@ func (t *table) add(r row) {
 	if !o.wants(RoleLoss) {
 		r.loss = missing
 	}
-	if r.rate == missing && r.bytes == missing && r.delay == missing && r.loss == missing {
+	if r.rate == missing && r.bytes == missing && o.Role == RoleRate || !held {
 		if o.wants(RoleRate) {
 			t.countNoRate(r.line)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"linktape/trace"
@@ -70,6 +71,7 @@ func (u ucc) Import(r io.Reader, name string, opts ImportOptions) (*Result, erro
 		return nil, fmt.Errorf("%s: the file holds no delay: the format %s has no pings", name, u.name)
 	}
 	var idle, idleAt, sum, otherSum int64
+	var pingRates []row // of the lines with a ping
 	for f.next() {
 		t.res.Lines++
 		n := f.in.n
@@ -102,6 +104,9 @@ func (u ucc) Import(r io.Reader, name string, opts ImportOptions) (*Result, erro
 		if x.rate != missing {
 			sum += min(x.rate, most)
 		}
+		if pinged && x.rate != missing && !isMissing(f.cells[ping]) {
+			pingRates = append(pingRates, x)
+		}
 		if o != missing {
 			otherSum += min(o, most)
 		}
@@ -118,6 +123,10 @@ func (u ucc) Import(r io.Reader, name string, opts ImportOptions) (*Result, erro
 		t.choose("meaning", "what a transfer achieved: the link may have carried more")
 		if idle > 0 {
 			t.warn(idleAt, "%s in state I, this one first: nothing was transferred", samples(idle))
+		}
+		low := slices.DeleteFunc(pingRates, func(x row) bool { return x.rate > sum/max(t.res.Lines, 1)/10 })
+		if len(low) > 0 {
+			t.warn(low[0].line, "%s with a ping below a tenth of the mean rate, this one first: the logger seems to pause its transfer for a ping", samples(int64(len(low))))
 		}
 		if sum < otherSum/10 {
 			t.warn(0, "%s is below a tenth of %s: probably the acknowledgements of the other direction, not what the link could carry", own, other)
