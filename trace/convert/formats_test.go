@@ -81,11 +81,11 @@ var (
 	lightText     = "0 20 0 1 2\n1000 25.5 0 0 1 3\n2500 30 0\n"
 	saturatorText = "Config: a=1,b=2\nSEQ_NUM\tSEND_TIMESTAMP\tRECV_TIMESTAMP\tPACKET_SIZE\n" +
 		"1\t1600000000000000000\t1600000000010000000\t1500\n2\t1600000000001000000\t1600000000050000000\t1500\n4\t1600000000300000000\t1600000000320000000\t1000\n"
-	hsdpaText     = "1289406399 549893 59.92 10.66 0 1000\n1289406400 550893 59.92 10.66 125000 1000\n1289406401 552143 59.92 10.66 250001 1250\n"
-	ghentText     = "1453121790686 54169 51.03 3.73 62500 0999\n1453121791686 55169 51.03 3.73 125000 1000\n"
-	netemText     = `{"RepeatedBwPatternConfig":{"pattern":[{"StaticBwConfig":{"bw":"12Mbps","duration":"1s"}},{"TraceBwConfig":{"pattern":[["1ms",["2Mbps","4Mbps"]],["2ms",["1Mbps"]]]}}],"count":0}}`
-	netemCSVText  = netemHeader + "0,1000000,0.5\n0.5,2000000,1\n"
-	iperfText     = iperfHeader +
+	hsdpaText    = "1289406399 549893 59.92 10.66 0 1000\n1289406400 550893 59.92 10.66 125000 1000\n1289406401 552143 59.92 10.66 250001 1250\n"
+	ghentText    = "1453121790686 54169 51.03 3.73 62500 0999\n1453121791686 55169 51.03 3.73 125000 1000\n"
+	netemText    = `{"RepeatedBwPatternConfig":{"pattern":[{"StaticBwConfig":{"bw":"12Mbps","duration":"1s"}},{"TraceBwConfig":{"pattern":[["1ms",["2Mbps","4Mbps"]],["2ms",["1Mbps"]]]}}],"count":0}}`
+	netemCSVText = netemHeader + "0,1000000,0.5\n0.5,2000000,1\n"
+	iperfText    = iperfHeader +
 		iperfLine("2023-01-01 00:00:00 UTC", "2023-01-01 00:00:01 UTC", "8000000", "", "8.0", "") +
 		iperfLine("2023-01-01 00:00:01 UTC", "2023-01-01 00:00:02 UTC", "16000000", "1000000", "16", "1") +
 		iperfLine("2023-01-01 00:00:09 UTC", "2023-01-01 00:00:10 UTC", "24000000", "1000000", "24", "1")

@@ -82,7 +82,7 @@ func jsonFault(l *lineReader, faults *Faults, name string, at int64, err error) 
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		faults.add(l.line(at), "not JSON: the file ends too early")
 	default:
-		faults.add(l.line(at), "%s", strings.TrimPrefix(err.Error(), "json: "))
+		faults.add(l.line(at), "%s", strings.Replace(strings.TrimPrefix(err.Error(), "json: "), "unknown field", "unknown key", 1))
 	}
 	return faults.err()
 }

@@ -179,7 +179,7 @@ func (r *netemReader) config(n node, top bool) {
 	case r.role == "":
 		r.role = role
 	case r.role != role:
-		r.fault(body, "%s holds a %s in a file of %s: write one file for each", name, role, r.role)
+		r.fault(body, "%s holds a %s in a file that began with a %s: write one file for each", name, role, r.role)
 		return
 	}
 	if strings.Contains(name, "DelayPerPacket") {
@@ -298,7 +298,7 @@ func netemBandwidth(n node) (trace.BitRate, error) {
 	switch v := n.value.(type) {
 	case string:
 		total, err := quantity(v, map[string]int64{"bps": 1, "bit/s": 1, "b/s": 1, "kbps": 1e3, "kbit/s": 1e3, "kb/s": 1e3,
-			"mbps": 1e6, "mbit/s": 1e6, "mb/s": 1e6, "gbps": 1e9, "gbit/s": 1e9, "gb/s": 1e9, "tbps": 1e12, "tbit/s": 1e12, "tb/s": 1e12}, true, int64(trace.MaxRate))
+			"Mbps": 1e6, "Mbit/s": 1e6, "Mb/s": 1e6, "Gbps": 1e9, "Gbit/s": 1e9, "Gb/s": 1e9, "Tbps": 1e12, "Tbit/s": 1e12, "Tb/s": 1e12}, true, int64(trace.MaxRate))
 		if err != nil {
 			return 0, fmt.Errorf("is %q: %w: write such as 12Mbps", v, err)
 		}
@@ -363,7 +363,6 @@ func pair(list []member, a, b string) (va, vb int64, err error) {
 
 // quantity reads a sum of numbers with units, such as "1s 500ms" or "1.5Mbps";
 // fractions are read where the format does and what is below one is left out.
-// Units are matched in lower case for bandwidths, as M of Mbps.
 func quantity(s string, units map[string]int64, fraction bool, most int64) (int64, error) {
 	rest := strings.TrimSpace(s)
 	if rest == "" {
@@ -385,9 +384,6 @@ func quantity(s string, units map[string]int64, fraction bool, most int64) (int6
 			k++
 		}
 		unit := rest[:k]
-		if fraction {
-			unit = strings.ToLower(unit)
-		}
 		factor, ok := units[unit]
 		switch {
 		case num == "":

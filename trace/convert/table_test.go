@@ -129,7 +129,7 @@ func TestScale(t *testing.T) {
 	if got, want := show(m.Steps), "0s 20Mbit, 2ms 1Mbit, 3ms 20Mbit"; got != want {
 		t.Errorf("mahimahi: got %s, want %s", got, want)
 	}
-	if got, want := fmt.Sprint(m.Choices["scale"], " ", m.Choices["clip"], " ", m.Warnings), "2 1Mbit,20Mbit [3 rates were clipped to 1Mbit,20Mbit]"; got != want {
+	if got, want := fmt.Sprint(m.Choices["scale"], " ", m.Choices["clip"], " ", m.Warnings), "2 1Mbit,20Mbit [4 rates were clipped to 1Mbit,20Mbit]"; got != want {
 		t.Errorf("mahimahi: got %s, want %s", got, want)
 	}
 }
