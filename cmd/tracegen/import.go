@@ -57,7 +57,7 @@ prints it as JSON.
 Traces carry mostly no delay, loss or queue: --delay, --loss and --queue lay
 constant ones under all directions, or under one link or direction (--delay
 att=35ms --delay att.up=50ms); the most specific one counts. --format, --scale
-and --clip can be given so, too.
+and --clip can be given so, too. Other tables in CSV are read by --columns.
 
 Traces of different length are refused unless --fit says what to do: shortest
 cuts all at the shortest one's end, loop repeats the shorter ones up to the
@@ -68,7 +68,7 @@ the first beginning to the last end, or with --fit shortest where all overlap.
        att.up=ATT-LTE-driving-2016.up verizon.up=Verizon-LTE-short.up
    tracegen import -o day.tape --join time --gap outage \
        att.down=att.csv starlink.down=mobility.csv
-   tracegen import -o probe.tape --format csv --interval end \
+   tracegen import -o probe.tape --interval end \
        --columns time=ts:unix-s,rate=dl:kbit,delay=rtt:ms/2,loss=loss:% lte.down=probe.csv`,
 		Flags: []ucli.Flag{
 			outputFlag("write the tape to `FILE`; - is standard output"),
@@ -88,7 +88,7 @@ the first beginning to the last end, or with --fit shortest where all overlap.
 			&ucli.StringSliceFlag{Name: "clip", Usage: "keep rates within `MIN,MAX`, or LINK=… or LINK.DIR=…"},
 			&ucli.StringFlag{Name: "zone", Usage: "`ZONE` of times that have none, such as -05:00 or CDT", DefaultText: "UTC"},
 			&ucli.Int64Flag{Name: "run", Usage: "run `N` of a file that holds several", DefaultText: "the only one"},
-			&ucli.StringFlag{Name: "columns", Usage: "for csv: ROLE=COLUMN:UNIT,… as `MAPPING`; see docs/formats.md"},
+			&ucli.StringFlag{Name: "columns", Usage: "read tables in CSV by a `MAPPING` ROLE=COLUMN:UNIT,…; see docs/formats.md"},
 			&ucli.StringFlag{Name: "separator", Usage: "for csv: `SEPARATOR` of columns: \",\", \";\", tab or space", DefaultText: "\",\""},
 			&ucli.StringFlag{Name: "header", Usage: "for csv: whether there is a header line, `yes|no`", DefaultText: "yes if a column is named"},
 			&ucli.BoolFlag{Name: "dry-run", Usage: "report only, write nothing"},
@@ -361,11 +361,14 @@ func doImport(c *ucli.Context) error {
 	}
 	// Formats may be said for arguments whose directions are still open.
 	formats := func(a importArg) string {
-		out := ""
+		out := formatOfColumns(common)
 		for _, v := range c.StringSlice("format") {
-			if scope, f, ok := strings.Cut(v, "="); !ok && out == "" {
+			if _, _, ok := strings.Cut(v, "="); !ok {
 				out = v
-			} else if ok && scope == a.Link {
+			}
+		}
+		for _, v := range c.StringSlice("format") {
+			if scope, f, ok := strings.Cut(v, "="); ok && scope == a.Link {
 				out = f
 			}
 		}
@@ -424,7 +427,11 @@ func doImport(c *ucli.Context) error {
 	}
 	for _, s := range meta.Sources {
 		if fit := s.Choices["fit"]; fit != "" {
-			fmt.Fprintf(stderr, "%s.%s: %s\n", s.Link, s.Dir, fit)
+			role := s.Choices["role"]
+			if role != "" {
+				role = "." + role
+			}
+			fmt.Fprintf(stderr, "%s.%s%s: %s\n", s.Link, s.Dir, role, fit)
 		}
 	}
 	collector := trace.NewStatsCollector(meta, trace.StatsOptions{})
@@ -503,6 +510,14 @@ func importFlags(c *ucli.Context) (opts convert.ImportOptions, err error) {
 	return opts, nil
 }
 
+// formatOfColumns is the format that --columns says where --format does not.
+func formatOfColumns(opts convert.ImportOptions) string {
+	if opts.CSV.Columns != "" {
+		return "csv"
+	}
+	return ""
+}
+
 // directionFlags reads the flags that can be given for a link or a direction.
 func directionFlags(c *ucli.Context, args []importArg, common convert.ImportOptions, opts *convert.MergeOptions) ([]convert.ImportOptions, []string, error) {
 	flags := map[string]scoped{}
@@ -518,7 +533,9 @@ func directionFlags(c *ucli.Context, args []importArg, common convert.ImportOpti
 	for i, a := range args {
 		o := common
 		o.LinkDir, o.Role = a.LinkDir, a.role
-		format[i] = flags["format"].of(a)
+		if format[i] = flags["format"].of(a); format[i] == "" {
+			format[i] = formatOfColumns(common)
+		}
 		var err error
 		if v := flags["delay"].of(a); v != "" && a.role != convert.RoleDelay {
 			d, err := time.ParseDuration(v)

@@ -273,7 +273,7 @@ func (saturator) Import(r io.Reader, name string, opts ImportOptions) (*Result, 
 				put(b.line, first+(prev.at+1)*step, from, 0, prev.delay)
 			}
 		}
-		put(b.line, from, from+step, b.bytes, b.delay)
+		put(b.line, from, from+min(step, 1<<63-1-from), b.bytes, b.delay)
 	}
 	t.choose("interval", "bytes received in each bin")
 	if opts.Role == RoleDelay {

@@ -291,7 +291,9 @@ func FindExporter(name string) (Exporter, error) {
 }
 
 // Import reads one direction from r in the given format, or in the format that
-// the content tells when format is empty. Name is the file's name.
+// the content tells when format is empty; with columns in opts.CSV that is csv.
+// Name is the file's name. What was asked for and does not apply to the format
+// is a warning.
 func Import(format string, r io.Reader, name string, opts ImportOptions) (*Result, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -303,6 +305,9 @@ func Import(format string, r io.Reader, name string, opts ImportOptions) (*Resul
 		return nil, err
 	}
 	var im Importer
+	if format == "" && opts.CSV.Columns != "" {
+		format = csvTable{}.Name()
+	}
 	if format == "" {
 		im, err = Detect(head)
 		if err != nil {
@@ -323,11 +328,17 @@ func Import(format string, r io.Reader, name string, opts ImportOptions) (*Resul
 	if has := map[Role]bool{RoleAll: true, RoleRate: res.HasRate, RoleDelay: res.HasDelay, RoleLoss: res.HasLoss}; !has[opts.Role] {
 		return nil, fmt.Errorf("%s: the file, read as %s, holds no %s", name, im.Name(), opts.Role)
 	}
+	if got := res.Choices["interval"]; opts.Interval != "" && got != opts.Interval {
+		res.warn(0, "the interval %s is not used: %s", opts.Interval, got)
+	}
+	if opts.Run != 0 && res.Choices["run"] == "" {
+		res.warn(0, "run %d is not used: the format has no runs", opts.Run)
+	}
 	if res.HasDelay && opts.Delay != 0 {
-		res.Warnings = append(res.Warnings, Warning{Text: fmt.Sprintf("the constant delay of %v is not used: the file holds delays", opts.Delay)})
+		res.warn(0, "the constant delay of %v is not used: the file holds delays", opts.Delay)
 	}
 	if res.HasLoss && opts.Loss != 0 {
-		res.Warnings = append(res.Warnings, Warning{Text: fmt.Sprintf("the constant loss of %v is not used: the file holds losses", opts.Loss)})
+		res.warn(0, "the constant loss of %v is not used: the file holds losses", opts.Loss)
 	}
 	return res, nil
 }

@@ -45,7 +45,7 @@ type table struct {
 
 	rows     []row
 	res      *Result
-	noRate   int64 // rows without a rate, and the first one's line
+	noRate   int64 // rows without a rate where others have one, and the first one's line
 	noRateAt int64
 }
 
@@ -62,34 +62,22 @@ func (t *table) choose(key, format string, args ...any) {
 	t.res.Choices[key] = fmt.Sprintf(format, args...)
 }
 
-// add takes a row. One without any value is left out, and counted where a rate
-// is asked for. One that holds only what is not asked for still tells the time,
-// so that all parts of a file are of the same length.
+// add takes a row. One that holds nothing of what is asked for still tells the
+// time, so that all parts of a file are of the same length.
 func (t *table) add(r row) {
-	o := t.opts
-	held := r.rate != missing || r.bytes != missing || r.delay != missing || r.loss != missing
-	if !o.wants(RoleRate) {
+	if !t.opts.wants(RoleRate) {
 		r.rate, r.bytes = missing, missing
 	}
-	if !o.wants(RoleDelay) {
+	if !t.opts.wants(RoleDelay) {
 		r.delay = missing
 	}
-	if !o.wants(RoleLoss) {
+	if !t.opts.wants(RoleLoss) {
 		r.loss = missing
 	}
-	if r.rate == missing && r.bytes == missing && o.Role == RoleRate || !held {
-		if o.wants(RoleRate) {
-			t.countNoRate(r.line)
-		}
-		return
-	}
+	t.res.HasRate = t.res.HasRate || r.rate != missing || r.bytes != missing
+	t.res.HasDelay = t.res.HasDelay || r.delay != missing
+	t.res.HasLoss = t.res.HasLoss || r.loss != missing
 	t.rows = append(t.rows, r)
-}
-
-func (t *table) countNoRate(line int64) {
-	if t.noRate++; t.noRate == 1 {
-		t.noRateAt = line
-	}
 }
 
 // when writes an instant of the table for a message.
@@ -119,7 +107,7 @@ type piece struct {
 // the file.
 func (t *table) finish(step time.Duration) (*Result, error) {
 	t.order()
-	if t.faults.Count == 0 && len(t.rows) == 0 {
+	if t.faults.Count == 0 && !t.res.HasRate && !t.res.HasDelay && !t.res.HasLoss {
 		t.fault(0, "no sample%s: nothing to import", t.ofRole())
 	}
 	if err := t.faults.err(); err != nil {
@@ -133,14 +121,13 @@ func (t *table) finish(step time.Duration) (*Result, error) {
 	if err := t.faults.err(); err != nil {
 		return nil, err
 	}
+	if len(pieces) == 0 {
+		t.fault(0, "the samples last no time: nothing to import")
+		return nil, t.faults.err()
+	}
 	start := pieces[0].from
 	if pieces[len(pieces)-1].to-start > int64(MaxDuration) {
 		return nil, fmt.Errorf("%s: longer than %v", t.faults.File, MaxDuration)
-	}
-	for _, r := range t.rows {
-		t.res.HasRate = t.res.HasRate || r.rate != missing || r.bytes != missing
-		t.res.HasDelay = t.res.HasDelay || r.delay != missing
-		t.res.HasLoss = t.res.HasLoss || r.loss != missing
 	}
 	if t.clock {
 		t.res.Start, t.res.Local = time.Unix(0, start).UTC(), t.local
@@ -159,7 +146,10 @@ func (t *table) finish(step time.Duration) (*Result, error) {
 		return nil, fmt.Errorf("%s: %w", t.faults.File, err)
 	}
 	if t.noRate > 0 {
-		t.warn(t.noRateAt, "%s without a rate, this one first", samples(t.noRate))
+		if t.res.Choices["gap"] == "" {
+			t.choose("gap", "%s", t.gapText("hold: the sample before goes on"))
+		}
+		t.warn(t.noRateAt, "%s without a rate, this one first: %s", samples(t.noRate), t.gapText("hold: the sample before goes on"))
 	}
 	t.choose("step", "as in the file")
 	if t.opts.Step > 0 {
@@ -464,12 +454,23 @@ func (t *table) noteGaps(g gapCount, after int64, hold string) {
 	if after == 1<<63-1 {
 		return
 	}
-	how := map[string]string{GapHold: hold, GapZero: "zero: nothing is served", GapOutage: "outage: no carrier"}[t.gap()]
+	how := t.gapText(hold)
 	t.choose("gap", "%s", how)
 	t.choose("gap_after", "%v", time.Duration(after))
 	if g.n > 0 {
 		t.warn(g.line, "%s without a sample for more than %v, the longest, of %v, before this one: %s", timesText(g.n), time.Duration(after), time.Duration(g.longest), how)
 	}
+}
+
+// gapText says what holds in a gap.
+func (t *table) gapText(hold string) string {
+	switch t.gap() {
+	case GapZero:
+		return "zero: nothing is served"
+	case GapOutage:
+		return "outage: no carrier"
+	}
+	return hold
 }
 
 func timesText(n int64) string {
@@ -533,11 +534,16 @@ func (t *table) track(pieces []piece) (*track, error) {
 				if _, err := f.to(to, due); err != nil {
 					return nil, fmt.Errorf("line %d: %w", r.line, err)
 				}
+				if q, _, ok := mul128(uint64(r.bytes), 8*nsBits).div(uint64(to - from)); ok {
+					rate = int64(min(q, uint64(trace.MaxRate))) // for rows without
+				}
 			case r.rate != missing:
 				rate = r.rate
 				due = t.serve(&f, due, to, rate)
 			case t.res.HasRate:
-				t.countNoRate(r.line)
+				if t.noRate++; t.noRate == 1 {
+					t.noRateAt = r.line
+				}
 				gap = t.gap() != GapHold
 				if !gap {
 					due = t.serve(&f, due, to, rate)

@@ -239,7 +239,7 @@ func TestMergeRoles(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, tc.want)
 		}
 	}
-	if _, err := convert.Import("pensieve", strings.NewReader("0 1\n1 2\n"), "f", convert.ImportOptions{Role: convert.RoleDelay}); err == nil || err.Error() != "f: the file, read as pensieve, holds no delay" {
+	if _, err := convert.Import("pensieve", strings.NewReader("0 1\n1 2\n"), "f", convert.ImportOptions{Role: convert.RoleDelay}); err == nil || err.Error() != "f: no sample with a delay: nothing to import" {
 		t.Errorf("a delay of pensieve: got %v", err)
 	}
 }

@@ -2,13 +2,18 @@ package convert_test
 
 import (
 	"bytes"
+	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"linktape/trace"
 	"linktape/trace/convert"
@@ -109,7 +114,7 @@ func importTape(t *testing.T, format, text string) (trace.Meta, iter.Seq[trace.S
 // A tape written as CSV, JSON and Parquet is the same tape when it is read.
 func TestTapeFormats(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
-	for range 50 {
+	for range 15 {
 		tl := randomTape(rng)
 		want := tl.Hash()
 		for _, format := range []string{"csv", "json"} {
@@ -141,6 +146,64 @@ func TestTapeFormats(t *testing.T) {
 			t.Fatalf("parquet: got hash %s and scenario %q, want %s and %q", r.SHA256(), r.Meta().Scenario, want, tl.Meta.Scenario)
 		}
 		r.Close()
+	}
+}
+
+// Other readers read what is written: encoding/csv and encoding/json give every
+// column of every step.
+func TestTapeOtherReaders(t *testing.T) {
+	tl := randomTape(rand.New(rand.NewPCG(15, 16)))
+	value := func(p trace.Prob) string { return strconv.FormatFloat(float64(p), 'g', -1, 64) }
+	var want [][]string
+	for _, s := range tl.Steps {
+		want = append(want, []string{strconv.FormatInt(int64(s.At), 10), s.Link, s.Dir.String(), strconv.FormatInt(int64(s.Rate), 10),
+			strconv.FormatInt(int64(s.Delay), 10), strconv.FormatInt(int64(s.Jitter), 10), value(s.Loss), value(s.GE.P), value(s.GE.R), value(s.GE.LossBad),
+			value(s.GE.LossGood), value(s.Duplicate), value(s.Corrupt), value(s.Reorder), strconv.FormatBool(s.Carrier), s.Label, "10000000000"})
+	}
+	text, _ := exportTape(t, "csv", tapeOf(tl, nil), convert.ExportOptions{})
+	rows, err := csv.NewReader(strings.NewReader(text)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, rows[1:]); diff != "" {
+		t.Errorf("csv (-want +got):\n%s", diff)
+	}
+	keys := rows[0][:len(rows[0])-1] // all but duration_ns
+	text, _ = exportTape(t, "json", tapeOf(tl, nil), convert.ExportOptions{})
+	var doc struct {
+		Duration int64            `json:"duration_ns"`
+		Links    []trace.Link     `json:"links"`
+		Steps    []map[string]any `json:"steps"`
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Duration != int64(tl.Meta.Duration) || len(doc.Steps) != len(tl.Steps) {
+		t.Fatalf("json: got %d steps in %d ns", len(doc.Steps), doc.Duration)
+	}
+	if diff := cmp.Diff(tl.Meta.Links, doc.Links); diff != "" {
+		t.Errorf("json links (-want +got):\n%s", diff)
+	}
+	for i, step := range doc.Steps {
+		var got []string
+		for _, k := range keys {
+			if v, ok := step[k].(float64); ok {
+				got = append(got, strconv.FormatFloat(v, 'g', -1, 64))
+			} else {
+				got = append(got, fmt.Sprint(step[k]))
+			}
+		}
+		wanted := slices.Clone(want[i][:len(keys)])
+		for _, k := range []int{0, 3, 4, 5} { // whole numbers, as encoding/json holds them
+			v, err := strconv.ParseFloat(wanted[k], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wanted[k] = strconv.FormatFloat(v, 'g', -1, 64)
+		}
+		if diff := cmp.Diff(wanted, got); diff != "" {
+			t.Errorf("json step %d (-want +got):\n%s", i, diff)
+		}
 	}
 }
 
