@@ -93,6 +93,7 @@ func badFiles() []badFile {
 		{"hsdpa-equal-times", "hsdpa", hsdpaText + "1289406401 552143 59.92 10.66 5 0\n", nil},
 
 		{"ucc-5g-header", "ucc-5g", ucc4GHeader + ucc4GLine("16.48.26", "800", "8"), nil},
+		{"ucc-5g-blank", "ucc-5g", " \n\n", nil},
 		{"ucc-5g-short-line", "ucc-5g", ucc5GText + "2020.02.13_13.57.33,-8.39\n", nil},
 		{"ucc-5g-timestamps", "ucc-5g", ucc5GHeader + ucc5GLine("25.00.00", "5G", "1", "1", "D", "-") + ucc5GLine("13:57", "5G", "1", "1", "D", "-"), nil},
 		{"ucc-5g-decreasing", "ucc-5g", ucc5GText + ucc5GLine("13.57.00", "5G", "1", "1", "D", "-"), nil},

@@ -182,6 +182,9 @@ func (t *table) number(line int64, what string, b []byte, scale int, most int64,
 func (f *fields) header(want ...string) (map[string]int, bool) {
 	at := make(map[string]int)
 	if !f.next() {
+		if f.in.err == nil && f.in.n > 0 && f.t.faults.Count == 0 {
+			f.t.fault(0, "the file holds no header line")
+		}
 		return nil, false
 	}
 	for i, c := range f.cells {
