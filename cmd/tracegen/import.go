@@ -105,6 +105,7 @@ type importArg struct {
 	role  convert.Role
 	file  string
 	open  bool   // the direction is not said: LINK=FILE or FILE
+	tape  bool   // one of several directions of a tape in CSV or JSON, which is read once
 	stdin []byte // what standard input holds, where it is read more than once
 }
 
@@ -240,7 +241,7 @@ func expand(c *ucli.Context, args []importArg, opts convert.ImportOptions, forma
 				continue
 			}
 			found = true
-			out = append(out, importArg{LinkDir: ld, file: a.file, stdin: a.stdin})
+			out = append(out, importArg{LinkDir: ld, file: a.file, stdin: a.stdin, tape: dirs[0].Link != "" && opts.CSV.Columns == ""})
 		}
 		if !found {
 			var names []string
@@ -397,18 +398,24 @@ func doImport(c *ucli.Context) error {
 	report := importReport{Inputs: []inputReport{}}
 	var inputs []convert.Input
 	var faults []error
-	for i, a := range args {
-		res, err := importFile(c, a, format[i], each[i])
+	for i := 0; i < len(args); {
+		k := i + 1 // directions of one tape are read together
+		for k < len(args) && args[i].tape && args[k].tape && args[k].file == args[i].file && format[k] == format[i] {
+			k++
+		}
+		all, err := importFile(c, args[i], format[i], each[i:k])
 		if err != nil {
 			faults = append(faults, err)
-			continue
 		}
-		how := "as told"
-		if format[i] == "" {
-			how = "by its content"
+		for n, res := range all {
+			how := "as told"
+			if format[i] == "" {
+				how = "by its content"
+			}
+			report.add(stderr, args[i+n], res, how)
+			inputs = append(inputs, convert.Input{LinkDir: args[i+n].LinkDir, Result: res})
 		}
-		report.add(stderr, a, res, how)
-		inputs = append(inputs, convert.Input{LinkDir: a.LinkDir, Result: res})
+		i = k
 	}
 	if err := errors.Join(faults...); err != nil {
 		return err
@@ -574,16 +581,16 @@ func directionFlags(c *ucli.Context, args []importArg, common convert.ImportOpti
 	return each, format, nil
 }
 
-func importFile(c *ucli.Context, a importArg, format string, opts convert.ImportOptions) (*convert.Result, error) {
-	var res *convert.Result
-	err := a.read(c, func(r io.Reader) (err error) {
-		res, err = convert.Import(format, r, a.name(), opts)
+// importFile reads a file for the directions that the options name.
+func importFile(c *ucli.Context, a importArg, format string, each []convert.ImportOptions) (all []*convert.Result, err error) {
+	err = a.read(c, func(r io.Reader) (err error) {
+		all, err = convert.ImportAll(format, r, a.name(), each)
 		return err
 	})
 	if err != nil {
 		return nil, importError(a, err)
 	}
-	return res, nil
+	return all, nil
 }
 
 // importError says what an argument's import failed with.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -295,8 +296,29 @@ func FindExporter(name string) (Exporter, error) {
 // Name is the file's name. What was asked for and does not apply to the format
 // is a warning.
 func Import(format string, r io.Reader, name string, opts ImportOptions) (*Result, error) {
-	if err := opts.check(); err != nil {
+	all, err := ImportAll(format, r, name, []ImportOptions{opts})
+	if err != nil {
 		return nil, err
+	}
+	return all[0], nil
+}
+
+// A tapeImporter reads several directions of one file at once.
+type tapeImporter interface {
+	importTape(r io.Reader, name string, each []ImportOptions) ([]*Result, error)
+}
+
+// ImportAll reads a file for several directions, as [Import] does for one; a
+// tape in CSV or JSON is read once for all of them. Other formats hold one
+// direction to a read: more are an error.
+func ImportAll(format string, r io.Reader, name string, each []ImportOptions) ([]*Result, error) {
+	if len(each) == 0 {
+		return nil, errors.New("import: no direction asked for")
+	}
+	for _, o := range each {
+		if err := o.check(); err != nil {
+			return nil, err
+		}
 	}
 	sum := sha256.New()
 	br := bufio.NewReaderSize(io.TeeReader(r, sum), sniffBytes)
@@ -305,7 +327,8 @@ func Import(format string, r io.Reader, name string, opts ImportOptions) (*Resul
 		return nil, err
 	}
 	var im Importer
-	if format == "" && opts.CSV.Columns != "" {
+	columns := each[0].CSV.Columns != ""
+	if format == "" && columns {
 		format = csvTable{}.Name()
 	}
 	if format == "" {
@@ -316,31 +339,52 @@ func Import(format string, r io.Reader, name string, opts ImportOptions) (*Resul
 	} else if im, err = FindImporter(format); err != nil {
 		return nil, err
 	}
-	res, err := im.Import(br, name, opts)
+	var all []*Result
+	if ti, ok := im.(tapeImporter); ok && !columns {
+		all, err = ti.importTape(br, name, each)
+	} else if len(each) > 1 {
+		err = fmt.Errorf("%s: the format %s is read for one direction at a time", name, im.Name())
+	} else {
+		var res *Result
+		res, err = im.Import(br, name, each[0])
+		all = []*Result{res}
+	}
 	if err != nil {
 		return nil, err
 	}
 	if _, err := io.Copy(io.Discard, br); err != nil { // what follows the part that counts
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	res.Format, res.File, res.Role = im.Name(), filepath.Base(name), opts.Role
-	res.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	if has := map[Role]bool{RoleAll: true, RoleRate: res.HasRate, RoleDelay: res.HasDelay, RoleLoss: res.HasLoss}; !has[opts.Role] {
-		return nil, fmt.Errorf("%s: the file, read as %s, holds no %s", name, im.Name(), opts.Role)
+	for i, res := range all {
+		o := each[i]
+		res.Format, res.File, res.Role = im.Name(), filepath.Base(name), o.Role
+		res.SHA256 = hex.EncodeToString(sum.Sum(nil))
+		if err := res.applies(o, name); err != nil {
+			return nil, err
+		}
 	}
-	if got := res.Choices["interval"]; opts.Interval != "" && got != opts.Interval {
-		res.warn(0, "the interval %s is not used: %s", opts.Interval, got)
+	return all, nil
+}
+
+// applies verifies that the result holds what was asked for, and notes what of
+// the options did not apply.
+func (r *Result) applies(o ImportOptions, name string) error {
+	if has := map[Role]bool{RoleAll: true, RoleRate: r.HasRate, RoleDelay: r.HasDelay, RoleLoss: r.HasLoss}; !has[o.Role] {
+		return fmt.Errorf("%s: the file, read as %s, holds no %s", name, r.Format, o.Role)
 	}
-	if opts.Run != 0 && res.Choices["run"] == "" {
-		res.warn(0, "run %d is not used: the format has no runs", opts.Run)
+	if got := r.Choices["interval"]; o.Interval != "" && got != o.Interval {
+		r.warn(0, "the interval %s is not used: %s", o.Interval, got)
 	}
-	if res.HasDelay && opts.Delay != 0 {
-		res.warn(0, "the constant delay of %v is not used: the file holds delays", opts.Delay)
+	if o.Run != 0 && r.Choices["run"] == "" {
+		r.warn(0, "run %d is not used: the format has no runs", o.Run)
 	}
-	if res.HasLoss && opts.Loss != 0 {
-		res.warn(0, "the constant loss of %v is not used: the file holds losses", opts.Loss)
+	if r.HasDelay && o.Delay != 0 {
+		r.warn(0, "the constant delay of %v is not used: the file holds delays", o.Delay)
 	}
-	return res, nil
+	if r.HasLoss && o.Loss != 0 {
+		r.warn(0, "the constant loss of %v is not used: the file holds losses", o.Loss)
+	}
+	return nil
 }
 
 // interval returns the convention asked for, or the format's own.

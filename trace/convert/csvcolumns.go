@@ -47,6 +47,7 @@ type csvColumn struct {
 	name   string // of the header; or else
 	number int    // from 1
 	unit   string
+	scale  int   // power of ten from the unit to the internal one
 	by     int64 // divisor; 1 = none
 }
 
@@ -133,6 +134,7 @@ func parseColumns(o CSVOptions) (csvMapping, error) {
 			for _, u := range units {
 				found = found || u == c.unit
 			}
+			c.scale = csvScale(c.unit)
 			if !found {
 				return bad("%q: %q is no unit of a %s: write one of %s", part, c.unit, c.role, strings.Join(units, ", "))
 			}
@@ -367,7 +369,7 @@ func (t *table) csvRow(n int64, cells [][]byte, has map[string]csvColumn, at map
 			}
 			return ns
 		}
-		v, err := parseScaled(b, csvScale(c.unit), int64(MaxDuration))
+		v, err := parseScaled(b, c.scale, int64(MaxDuration))
 		if err != nil {
 			fail(c, b, numberFault(b, err))
 		}
@@ -389,7 +391,7 @@ func (t *table) csvRow(n int64, cells [][]byte, has map[string]csvColumn, at map
 		x.to = instant("end")
 	}
 	if c, used := has["duration"]; used {
-		switch v := value("duration", csvScale(c.unit), int64(MaxDuration)); {
+		switch v := value("duration", c.scale, int64(MaxDuration)); {
 		case v == missing && ok:
 			fail(c, cells[at["duration"]], "missing")
 		case ok && v > int64(MaxDuration)-x.at:
@@ -401,18 +403,18 @@ func (t *table) csvRow(n int64, cells [][]byte, has map[string]csvColumn, at map
 	if c, used := has["rate"]; used {
 		if strings.HasSuffix(c.unit, "B") {
 			// In thousandths of a byte, so that no bit is lost.
-			if x.rate = value("rate", csvScale(c.unit)+3, int64(trace.MaxRate)/8*1000); x.rate > 0 {
+			if x.rate = value("rate", c.scale+3, int64(trace.MaxRate)/8*1000); x.rate > 0 {
 				x.rate = (x.rate*8 + 500) / 1000
 			}
 		} else {
-			x.rate = value("rate", csvScale(c.unit), int64(trace.MaxRate))
+			x.rate = value("rate", c.scale, int64(trace.MaxRate))
 		}
 	}
 	if c, used := has["bytes"]; used {
-		x.bytes = value("bytes", csvScale(c.unit), 1<<50)
+		x.bytes = value("bytes", c.scale, 1<<50)
 	}
 	if c, used := has["delay"]; used {
-		if x.delay = value("delay", csvScale(c.unit), int64(trace.MaxDelay)*c.by); x.delay > 0 {
+		if x.delay = value("delay", c.scale, int64(trace.MaxDelay)*c.by); x.delay > 0 {
 			x.delay = (x.delay + c.by/2) / c.by
 		}
 	}

@@ -179,12 +179,20 @@ func (c *csvTape) finish() error {
 
 // Import takes the direction opts.LinkDir of a tape, or its only one; with
 // opts.CSV it reads any table.
-func (csvTable) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
+func (ct csvTable) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
 	if opts.CSV.Columns != "" {
 		return importColumns(r, name, opts)
 	}
-	c := newCSVTape(r, name, opts)
-	p := dirPicker{want: opts.LinkDir, seen: map[trace.LinkDir]bool{}}
+	all, err := ct.importTape(r, name, []ImportOptions{opts})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+func (csvTable) importTape(r io.Reader, name string, each []ImportOptions) ([]*Result, error) {
+	c := newCSVTape(r, name, each[0])
+	p := newDirPicker(each)
 	for {
 		s, ok := c.next()
 		if !ok {
@@ -197,34 +205,44 @@ func (csvTable) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 	if err := c.finish(); err != nil {
 		return nil, err
 	}
-	res, err := p.result(name, c.duration, opts)
+	out, err := p.results(name, c.duration, each)
 	if err != nil {
 		return nil, err
 	}
-	res.Warnings = append(c.t.res.Warnings, res.Warnings...)
-	return res, nil
+	for _, res := range out {
+		res.Warnings = append(slices.Clone(c.t.res.Warnings), res.Warnings...)
+	}
+	return out, nil
 }
 
-// dirPicker keeps the steps of one direction of a tape that streams by: the
-// wanted one, or the only one.
+// dirPicker keeps the steps of some directions of a tape that streams by: the
+// wanted ones, and the only one.
 type dirPicker struct {
-	want trace.LinkDir
+	want map[trace.LinkDir]bool
 	seen map[trace.LinkDir]bool
-	got  map[trace.LinkDir]*tapeTrack // the wanted one and the first one
-	one  trace.LinkDir
+	got  map[trace.LinkDir]*tapeTrack // the wanted ones and the first one
+	one  trace.LinkDir                // the first one
+}
+
+func newDirPicker(each []ImportOptions) *dirPicker {
+	p := &dirPicker{want: map[trace.LinkDir]bool{}, seen: map[trace.LinkDir]bool{}, got: map[trace.LinkDir]*tapeTrack{}}
+	for _, o := range each {
+		p.want[o.LinkDir] = true
+	}
+	return p
 }
 
 func (p *dirPicker) add(s trace.Step) error {
 	ld := s.LinkDir()
 	if !p.seen[ld] {
-		p.seen[ld] = true
-		if p.got == nil {
-			p.got, p.one = map[trace.LinkDir]*tapeTrack{}, ld
-		}
-		if ld == p.want || len(p.seen) == 1 {
-			p.got[ld] = &tapeTrack{}
-		} else if p.one != p.want {
+		if len(p.seen) == 0 {
+			p.one = ld
+		} else if !p.want[p.one] {
 			delete(p.got, p.one) // it is not the only one
+		}
+		p.seen[ld] = true
+		if p.want[ld] || p.one == ld {
+			p.got[ld] = &tapeTrack{}
 		}
 	}
 	if t := p.got[ld]; t != nil {
@@ -233,26 +251,36 @@ func (p *dirPicker) add(s trace.Step) error {
 	return nil
 }
 
-func (p *dirPicker) result(name string, duration time.Duration, opts ImportOptions) (*Result, error) {
-	pick := p.want
-	if !p.seen[pick] {
-		if len(p.seen) != 1 {
+// picked is the direction that is taken for a wanted one.
+func (p *dirPicker) picked(want trace.LinkDir) trace.LinkDir {
+	if !p.seen[want] && len(p.seen) == 1 {
+		return p.one
+	}
+	return want
+}
+
+func (p *dirPicker) results(name string, duration time.Duration, each []ImportOptions) ([]*Result, error) {
+	var out []*Result
+	for _, o := range each {
+		pick := p.picked(o.LinkDir)
+		if !p.seen[pick] {
 			var names []string
 			for _, ld := range sortedDirs(p.seen) {
 				names = append(names, ld.String())
 			}
-			return nil, fmt.Errorf("%s: the tape has no %s: it has %s", name, p.want, strings.Join(names, ", "))
+			return nil, fmt.Errorf("%s: the tape has no %s: it has %s", name, o.LinkDir, strings.Join(names, ", "))
 		}
-		pick = p.one
+		t := *p.got[pick] // options may differ for the same direction
+		res, err := t.result(name, duration, o)
+		if err != nil {
+			return nil, err
+		}
+		if pick != o.LinkDir {
+			res.Choices["direction"] = pick.String() + ", the only one of the file"
+		}
+		out = append(out, res)
 	}
-	res, err := p.got[pick].result(name, duration, opts)
-	if err != nil {
-		return nil, err
-	}
-	if pick != p.want {
-		res.Choices["direction"] = pick.String() + ", the only one of the file"
-	}
-	return res, nil
+	return out, nil
 }
 
 // Export writes one direction.

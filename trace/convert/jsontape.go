@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"linktape/trace"
@@ -86,7 +87,7 @@ func (j *jsonStep) step() (trace.Step, error) {
 }
 
 // readJSONTape reads a tape and calls each for its steps, which the checker of
-// package trace has seen.
+// package trace has seen. Without each it reads the metadata only.
 func readJSONTape(r io.Reader, name string, each func(s trace.Step) error) (meta trace.Meta, err error) {
 	l := &lineReader{r: r}
 	dec := json.NewDecoder(l)
@@ -154,6 +155,9 @@ func readJSONTape(r io.Reader, name string, each func(s trace.Step) error) (meta
 			if check, err = trace.NewChecker(meta); err != nil {
 				return fail(err)
 			}
+			if each == nil {
+				return meta, nil
+			}
 			if tok, err = dec.Token(); err != nil {
 				return fail(err)
 			}
@@ -210,33 +214,39 @@ func readJSONTape(r io.Reader, name string, each func(s trace.Step) error) (meta
 
 // List returns the directions of a tape.
 func (jsonTape) List(r io.Reader, name string, _ ImportOptions) ([]trace.LinkDir, error) {
-	meta, err := readJSONTape(r, name, func(trace.Step) error { return nil })
+	meta, err := readJSONTape(r, name, nil)
 	return meta.Directions(), err
 }
 
 // Import takes the direction opts.LinkDir of a tape, or its only one, with the
 // link's queue.
-func (jsonTape) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
-	p := dirPicker{want: opts.LinkDir, seen: map[trace.LinkDir]bool{}}
+func (j jsonTape) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
+	all, err := j.importTape(r, name, []ImportOptions{opts})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+func (jsonTape) importTape(r io.Reader, name string, each []ImportOptions) ([]*Result, error) {
+	p := newDirPicker(each)
 	meta, err := readJSONTape(r, name, p.add)
 	if err != nil {
 		return nil, err
 	}
-	res, err := p.result(name, meta.Duration, opts)
+	out, err := p.results(name, meta.Duration, each)
 	if err != nil {
 		return nil, err
 	}
-	link := opts.LinkDir.Link
-	if !p.seen[opts.LinkDir] {
-		link = p.one.Link
-	}
-	for _, l := range meta.Links {
-		if l.Name == link && l.Queue != nil && l.Queue.Kind != "" {
-			q := *l.Queue
-			res.Queue = &q
+	for i, res := range out {
+		for _, l := range meta.Links {
+			if l.Name == p.picked(each[i].LinkDir).Link && l.Queue != nil && l.Queue.Kind != "" {
+				q := *l.Queue
+				res.Queue = &q
+			}
 		}
 	}
-	return res, nil
+	return out, nil
 }
 
 // Export writes one direction.
@@ -288,16 +298,22 @@ func appendJSONStep(b []byte, s *trace.Step) ([]byte, error) {
 	if err != nil {
 		return b, err
 	}
-	b = fmt.Appendf(b, `{"t_ns":%d,"link":%q,"dir":%q,"rate_bit_s":%d,"delay_ns":%d,"jitter_ns":%d`, int64(s.At), s.Link, s.Dir, int64(s.Rate), int64(s.Delay), int64(s.Jitter))
-	for _, p := range []struct {
-		key string
-		v   trace.Prob
-	}{
-		{"loss", s.Loss}, {"ge_p", s.GE.P}, {"ge_r", s.GE.R}, {"ge_loss_bad", s.GE.LossBad}, {"ge_loss_good", s.GE.LossGood},
-		{"duplicate", s.Duplicate}, {"corrupt", s.Corrupt}, {"reorder", s.Reorder},
-	} {
-		b = fmt.Appendf(b, `,%q:`, p.key)
-		b = appendProb(b, p.v)
-	}
-	return fmt.Appendf(b, `,"carrier":%t,"label":%s}`, s.Carrier, label), nil
+	num := func(key string, v int64) { b = strconv.AppendInt(append(b, key...), v, 10) }
+	prob := func(key string, p trace.Prob) { b = appendProb(append(b, key...), p) }
+	num(`{"t_ns":`, int64(s.At))
+	b = append(append(b, `,"link":"`...), s.Link...) // names need no escapes
+	b = append(append(append(b, `","dir":"`...), s.Dir.String()...), '"')
+	num(`,"rate_bit_s":`, int64(s.Rate))
+	num(`,"delay_ns":`, int64(s.Delay))
+	num(`,"jitter_ns":`, int64(s.Jitter))
+	prob(`,"loss":`, s.Loss)
+	prob(`,"ge_p":`, s.GE.P)
+	prob(`,"ge_r":`, s.GE.R)
+	prob(`,"ge_loss_bad":`, s.GE.LossBad)
+	prob(`,"ge_loss_good":`, s.GE.LossGood)
+	prob(`,"duplicate":`, s.Duplicate)
+	prob(`,"corrupt":`, s.Corrupt)
+	prob(`,"reorder":`, s.Reorder)
+	b = strconv.AppendBool(append(b, `,"carrier":`...), s.Carrier)
+	return append(append(append(b, `,"label":`...), label...), '}'), nil
 }

@@ -306,3 +306,35 @@ func TestNetemTraceExport(t *testing.T) {
 		t.Errorf("three loops: got %d values in %v, want 1 in 3s", res.Lines, res.Duration)
 	}
 }
+
+// Several directions of a tape are read at once, each with its own options.
+func TestImportAll(t *testing.T) {
+	two, err := convert.ParseScale("2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := convert.ImportAll("", strings.NewReader(tapeText), "f", []convert.ImportOptions{{LinkDir: attUp}, {LinkDir: attDown}, {LinkDir: attUp, Scale: two}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		"0s 6Mbit, 500ms 3Mbit", "0s 20Mbit", "0s 12Mbit, 500ms 6Mbit",
+	} {
+		if got := show(all[i].Steps); got != want || all[i].SHA256 != all[0].SHA256 || all[i].Format != "csv" {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for _, tc := range []struct {
+		format string
+		each   []convert.ImportOptions
+		want   string
+	}{
+		{"", nil, "import: no direction asked for"},
+		{"pensieve", make([]convert.ImportOptions, 2), "f: the format pensieve is read for one direction at a time"},
+		{"csv", []convert.ImportOptions{{LinkDir: attUp}, {LinkDir: trace.LinkDir{Link: "sat"}}}, "f: the tape has no sat.down: it has att.down, att.up"},
+	} {
+		if _, err := convert.ImportAll(tc.format, strings.NewReader(tapeText), "f", tc.each); err == nil || err.Error() != tc.want {
+			t.Errorf("got %v, want %s", err, tc.want)
+		}
+	}
+}
