@@ -85,10 +85,10 @@ func totalBytes(res *convert.Result) int64 {
 	var sum trace.Service
 	var last trace.Step
 	for s := range res.Steps {
-		sum.Add(last.Rate, s.At-last.At)
+		sum.Add(last.Capacity(), s.At-last.At)
 		last = s
 	}
-	sum.Add(last.Rate, res.Duration-last.At)
+	sum.Add(last.Capacity(), res.Duration-last.At)
 	return sum.Bytes()
 }
 

@@ -141,8 +141,11 @@ func TestFormats(t *testing.T) {
 		{"netem-trace delay", "netem-trace", `{"RepeatedDelayPatternConfig":{"pattern":[{"StaticDelayConfig":{"delay":"10ms","duration":"1s 500ms"}},{"StaticDelayConfig":{"delay":"1s","duration":"1s"}}],"count":1}}`, with(down, func(o *convert.ImportOptions) { o.Role = convert.RoleDelay }), "0s 0bit delay 10ms, 1.5s 0bit delay 1s", 2500 * ms, 0, ""},
 		{"netem-trace loss", "netem-trace", `{"RepeatedLossPatternConfig":{"pattern":[{"StaticLossConfig":{"loss":[0.1,0.25],"duration":"1s"}},{"StaticLossConfig":{"loss":[0.2,0.2],"duration":"1s"}},{"StaticLossConfig":{"loss":[],"duration":"1s"}}],"count":0}}`, down, "0s 0bit chain 10%/75%, 1s 0bit loss 20%, 2s 0bit", 3 * time.Second, 0, ""},
 		{"netem-trace-csv", "netem-trace-csv", netemCSVText, down, "0s 1Mbit, 500ms 2Mbit", 1500 * ms, 312_500, ""},
-		{"tape", "csv", tapeText, up, `0s 6Mbit delay 35ms loss 0.1% [a, b], 500ms 3Mbit delay 35ms loss 0.1% [outage] no carrier`, 2 * time.Second, 937_500, ""},
+		{"tape", "csv", tapeText, up, `0s 6Mbit delay 35ms loss 0.1% [a, b], 500ms 3Mbit delay 35ms loss 0.1% [outage] no carrier`, 2 * time.Second, 375_000, ""},
 		{"tape binned", "csv", tapeText, with(up, func(o *convert.ImportOptions) { o.Step = time.Second }), `0s 3Mbit delay 35ms loss 0.1% [a, b], 1s 0bit delay 35ms loss 0.1% [outage] no carrier`, 2 * time.Second, 375_000, ""},
+		{"rate of a tape", "csv", tapeText, with(up, func(o *convert.ImportOptions) { o.Role, o.Delay = convert.RoleRate, 5*ms }), "0s 6Mbit delay 5ms [a, b], 500ms 3Mbit delay 5ms [outage] no carrier", 2 * time.Second, 375_000, ""},
+		{"delay of a tape", "csv", tapeText, with(down, func(o *convert.ImportOptions) { o.Role = convert.RoleDelay }), "0s 0bit delay 35ms [good]", 2 * time.Second, 0, ""},
+		{"loss of a tape", "csv", tapeText, with(down, func(o *convert.ImportOptions) { o.Role = convert.RoleLoss }), "0s 0bit chain 1%/25% [good]", 2 * time.Second, 0, ""},
 		{"any csv", "csv", probeText, with(down, func(o *convert.ImportOptions) { o.CSV, o.Interval = probeCSV, "end" }), "0s 1Mbit delay 20ms [a], 1s 2Mbit delay 20.5ms loss 50% [b], 2s 3Mbit delay 20.5ms loss 100% [b]", 3 * time.Second, 750_000, ""},
 		{"any csv, bins", "csv", probeText, with(down, func(o *convert.ImportOptions) { o.CSV, o.Interval, o.Step = probeCSV, "end", 2*time.Second }), "0s 1.5Mbit delay 20.25ms loss 25% [a], 2s 3Mbit delay 20.5ms loss 100% [b]", 3 * time.Second, 750_000, ""},
 		{"csv by number", "csv", "0 1.5\n2 3\n", with(down, func(o *convert.ImportOptions) {

@@ -113,10 +113,10 @@ func Join(inputs []Input, opts JoinOptions) ([]Input, error) {
 		var served trace.Service
 		last := trace.Step{}
 		for s := range res.Steps {
-			served.Add(last.Rate, s.At-last.At)
+			served.Add(last.Capacity(), s.At-last.At)
 			last = s
 		}
-		served.Add(last.Rate, res.Duration-last.At)
+		served.Add(last.Capacity(), res.Duration-last.At)
 		res.Bytes = served.Bytes()
 		out[i].Result = &res
 	}

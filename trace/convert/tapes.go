@@ -85,10 +85,13 @@ func (t *tapeTrack) add(s trace.Step) error {
 // result makes the result of the track as a whole tape of this duration.
 func (t *tapeTrack) result(name string, duration time.Duration, opts ImportOptions) (*Result, error) {
 	res := &Result{
-		Lines: t.n, HasRate: true, HasDelay: true, HasLoss: true, Gap: opts.Gap,
+		Lines: t.n, HasRate: opts.wants(RoleRate), HasDelay: opts.wants(RoleDelay), HasLoss: opts.wants(RoleLoss), Gap: opts.Gap,
 		Choices: map[string]string{"interval": "steps of a tape", "step": "as in the file"},
 	}
 	t.end = duration
+	if opts.Role != RoleAll {
+		t.only(opts)
+	}
 	if opts.Step > 0 {
 		res.Choices["step"] = opts.Step.String()
 		t.capacity()
@@ -96,7 +99,36 @@ func (t *tapeTrack) result(name string, duration time.Duration, opts ImportOptio
 	if err := t.finish(res, opts, opts.Step); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	var served trace.Service // without carrier nothing
+	var last trace.Step
+	for s := range res.Steps {
+		served.Add(last.Capacity(), s.At-last.At)
+		last = s
+	}
+	served.Add(last.Capacity(), duration-last.At)
+	res.Bytes = served.Bytes()
 	return res, nil
+}
+
+// only keeps the part of the states that a role asks for, with carrier and
+// label; the rest is as the options say.
+func (t *tapeTrack) only(opts ImportOptions) {
+	rests := t.rests
+	t.rests = nil
+	for _, r := range rests {
+		s := opts.state()
+		s.Carrier, s.Label = r.state.Carrier, r.state.Label
+		switch opts.Role {
+		case RoleDelay:
+			s.Delay, s.Jitter = r.state.Delay, r.state.Jitter
+		case RoleLoss:
+			s.Loss, s.GE = r.state.Loss, r.state.GE
+		}
+		t.rest(r.at, s)
+	}
+	if opts.Role != RoleRate {
+		t.rates = []sample{{0, 0}}
+	}
 }
 
 // capacity sets the rates to 0 where there is no carrier: in bins, what is
