@@ -125,7 +125,7 @@ func (c *cell) arrivals() float64 { return float64(c.load*c.capacity) / c.mean }
 func (c *cell) scale() float64 {
 	lo, hi := 0.0, c.mean
 	for range 200 {
-		mid := (lo + hi) / 2
+		mid := float64((lo + hi) / 2)
 		s := c.sizes(mid)
 		if s.mean() < c.mean {
 			lo = mid
@@ -223,12 +223,12 @@ func (c *runningCell) residual(u float64) float64 {
 	s := c.sizes(c.least)
 	end := 1 - s.tail
 	integral := func(x float64) float64 {
-		whole := float64(c.least/(c.alpha-1)) * (1 - pow(c.least/x, c.alpha-1))
+		whole := float64(float64(c.least/(c.alpha-1)) * (1 - pow(c.least/x, c.alpha-1)))
 		return c.least + (whole-float64(end*(x-c.least)))/s.tail
 	}
 	lo, hi := c.least, c.most
 	for range 100 {
-		if mid := (lo + hi) / 2; integral(mid) < want {
+		if mid := float64((lo + hi) / 2); integral(mid) < want {
 			lo = mid
 		} else {
 			hi = mid

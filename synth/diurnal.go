@@ -56,7 +56,7 @@ type diurnalProcess struct {
 
 func (p *diurnalProcess) value(t time.Duration) (float64, time.Duration) {
 	phase := (t%p.period + p.start + p.period - p.peak) % p.period
-	middle, swing := (p.high+p.low)/2, (p.high-p.low)/2
+	middle, swing := float64((p.high+p.low)/2), float64((p.high-p.low)/2)
 	v := middle + float64(swing*cosTurn(float64(phase)/float64(p.period)))
 	return p.q.quantise(min(max(v, p.low), p.high)), t + p.step
 }

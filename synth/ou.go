@@ -108,7 +108,7 @@ func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
 	}
 	if logarithmic {
 		s2 := log(1 + float64(cv*cv))
-		out.mu, out.sigma = log(mean)-s2/2, math.Sqrt(s2)
+		out.mu, out.sigma = log(mean)-float64(s2/2), math.Sqrt(s2)
 		return out
 	}
 	out.mu, out.sigma = mean, sigma

@@ -113,9 +113,9 @@ func (r *regimes) stationary() []float64 {
 	w := make([]float64, n)
 	for range 4096 { // of the lazy chain, which has no period
 		for j := range w {
-			w[j] = v[j] / 2
+			w[j] = float64(v[j] / 2)
 			for i := range v {
-				w[j] += float64(v[i]*r.next[i][j]) / 2
+				w[j] += float64(float64(v[i]*r.next[i][j]) / 2)
 			}
 		}
 		v, w = w, v
