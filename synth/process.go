@@ -96,13 +96,13 @@ func readProb(n conf.Node) trace.Prob {
 }
 
 // quantise rounds a value of a random process to what a tape holds: whole
-// bit/s, whole microseconds.
+// bit/s, whole microseconds; negative terms of a sum like positive ones.
 func (q quantity) quantise(v float64) float64 {
 	switch {
 	case q == rate:
-		return float64(int64(v + 0.5))
+		return math.Floor(v + 0.5)
 	case q.isTime():
-		return float64(int64(v/1000+0.5) * 1000)
+		return float64(1000 * math.Floor(v/1000+0.5))
 	}
 	return v
 }

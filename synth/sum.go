@@ -2,6 +2,7 @@ package synth
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"linktape/internal/conf"
@@ -88,7 +89,7 @@ func (p *combinedProcess) value(t time.Duration) (float64, time.Duration) {
 		}
 		next = min(next, p.due[i])
 		if p.product && i > 0 {
-			v = float64(v * p.values[i])
+			v = min(float64(v*p.values[i]), math.MaxFloat64) // infinity times 0 would be no number
 		} else {
 			v += p.values[i]
 		}
