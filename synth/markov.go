@@ -45,10 +45,14 @@ func decodeMarkov(d *decoder, m *conf.Map) model {
 	case p13Node.Failed() || hasP31 && p31Node.Failed() || hasP32 && p32Node.Failed() || hasP14 && p14Node.Failed():
 	case out.p13+out.p14 > 1:
 		p14Node.Errorf("p13 and p14 leave the same state: together they are %.4g, above 1", out.p13+out.p14)
-	case out.p31+out.p32 > 1 && hasP32:
+	case out.p31+out.p32 > 1 && hasP31:
 		p32Node.Errorf("p31 and p32 leave the same state: together they are %.4g, above 1", out.p31+out.p32)
-	case out.p13 > 0 && out.p31 == 0:
+	case out.p31+out.p32 > 1 && hasP32:
+		p32Node.Errorf("p31 and p32 leave the same state: p31, 1 − p13 = %.4g when left out, and p32 are %.4g, above 1: write p31", out.p31, out.p31+out.p32)
+	case out.p13 > 0 && out.p31 == 0 && hasP31:
 		p31Node.Errorf("p31 0: a burst never ends: write a probability above 0")
+	case out.p13 > 0 && out.p31 == 0:
+		p13Node.Errorf("p13 1: p31, 1 − p13 when left out, is 0, so that a burst never ends: write p31")
 	}
 	if n, ok := m.Get("spacing"); ok {
 		switch out.spacing = n.Duration(); {
