@@ -202,7 +202,10 @@ type runningCell struct {
 func (c *runningCell) fill() {
 	u, p := c.uniform(), pow(1-c.load, c.weight+1)
 	n := 0
-	for ; u > p && n < maxFlows && p > 1e-18; n++ {
+	// The probabilities rise up to the mode, which lies below the mean; with a
+	// large weight they begin at next to nothing.
+	mean := float64(c.load*(c.weight+1)) / (1 - c.load)
+	for ; u > p && n < maxFlows && (p > 1e-18 || float64(n) < mean); n++ {
 		u -= p
 		p = float64(float64(p*c.load)*(float64(n)+c.weight+1)) / float64(n+1)
 	}
