@@ -27,8 +27,10 @@ func decodeDiurnal(d *decoder, m *conf.Map) scalarModel {
 	}
 	if n, ok := m.Get("period"); ok {
 		if out.period = readInstant(n); !n.Failed() && out.period < 2*d.sc.step {
-			n.Errorf("period %v: shorter than two steps of %v", out.period, d.sc.step)
-			out.period = 24 * time.Hour
+			n.Errorf("period %v: shorter than two steps of %v: write a longer period or a shorter step", out.period, d.sc.step)
+		}
+		if n.Failed() {
+			out.period = MaxDuration + 1 // the instants within it are not at fault
 		}
 	}
 	for _, at := range []struct {
