@@ -75,8 +75,13 @@ func (sc *Scenario) decodeCells(n conf.Node) {
 
 // decodeFlows reads numbers of flows and their instants.
 func (c *cell) decodeFlows(m *conf.Map, n conf.Node) {
-	d := decoder{q: factor}
-	c.flows = d.decodeList(m, n, "flows")
+	c.flows = decodeList(m, n, "flows", func(n conf.Node) float64 {
+		f := n.Float()
+		if !n.Failed() && !(f >= 0 && f <= maxFactor) {
+			n.Errorf("flows %v: outside 0 to %d", f, int(maxFactor))
+		}
+		return f + 0
+	})
 }
 
 func (c *cell) decodeLoad(sc *Scenario, m *conf.Map, loadNode conf.Node) {
@@ -105,7 +110,7 @@ func (c *cell) decodeLoad(sc *Scenario, m *conf.Map, loadNode conf.Node) {
 	c.most = float64(c.mean * 1e6)
 	if hasMax {
 		if c.most = float64(maxNode.Bytes()); !maxNode.Failed() && c.most < c.mean {
-			maxNode.Errorf("max lies below the mean")
+			maxNode.Errorf("max lies below the mean: write a larger one, or leave it out")
 		}
 	}
 	size.Done()

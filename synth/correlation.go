@@ -63,7 +63,7 @@ func (sc *Scenario) decodeCorrelations(n conf.Node) {
 			}
 		}
 		if !pairs {
-			linksNode.Errorf("no two of these have an ou or log-ou process that drives their %s in the same direction", of)
+			linksNode.Errorf("no two of these have an ou or log-ou process that drives their %s in the same direction: name directions, such as att.up", of)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []co
 	nodes = n.List()
 	switch {
 	case n.IsList() && len(nodes) < 2:
-		n.Errorf("%d names: a correlation is between two or more", len(nodes))
+		n.Errorf("a correlation is between two or more: write their names")
 	case len(nodes) > 2*MaxLinks:
 		n.Errorf("%d names: at most %d, the directions of %d links", len(nodes), 2*MaxLinks, MaxLinks)
 		return nil, nil
@@ -106,7 +106,7 @@ func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []co
 	switch {
 	case n.Failed():
 	case len(links) > 0 && len(directions) > 0:
-		n.Errorf("links and directions: write names of one kind")
+		n.Errorf("links and directions: write names of one kind, att or att.up")
 	case len(directions) > 0:
 		rows = append(rows, directions)
 	default:
@@ -190,13 +190,13 @@ func readMatrix(m *conf.Map, n int, names bool) [][]float64 {
 	case hasMatrix:
 		rows := matrixNode.List()
 		if !matrixNode.Failed() && len(rows) != n {
-			matrixNode.Errorf("%d rows for %d names: write a row for each", len(rows), n)
+			matrixNode.Errorf("rows: %d, for %d names: write one for each", len(rows), n)
 			return nil
 		}
 		for i, row := range rows {
 			cells := row.List()
 			if !row.Failed() && len(cells) != n {
-				row.Errorf("%d numbers for %d names: write one for each", len(cells), n)
+				row.Errorf("numbers: %d, for %d names: write one for each", len(cells), n)
 			}
 			if row.Failed() {
 				return nil
@@ -207,10 +207,10 @@ func readMatrix(m *conf.Map, n int, names bool) [][]float64 {
 				case x.Failed():
 					return nil
 				case i == j && v != 1:
-					x.Errorf("%v: what is correlated with itself has 1", v)
+					x.Errorf("%v: what is correlated with itself has 1: write 1", v)
 					return nil
 				case j < i && v != out[j][i]:
-					x.Errorf("%v: the matrix has %v across the diagonal: it must be symmetric", v, out[j][i])
+					x.Errorf("%v: the matrix has %v across the diagonal: write the same twice", v, out[j][i])
 					return nil
 				}
 				out[i][j] = v
@@ -251,12 +251,12 @@ func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.
 			constant[i]++
 			continue
 		case taken[ld]:
-			nodes[i].Errorf("the %s of %v is in another correlation already: write one matrix", quantities()[q].name, ld)
+			nodes[i].Errorf("the %s of %v is in another correlation already: write one matrix for all of them", quantities()[q].name, ld)
 			return true
 		}
 		for _, tau := range taus {
 			if tau < 0 {
-				nodes[i].Errorf("the %s of %v has more than one ou or log-ou process: a correlation is of one", quantities()[q].name, ld)
+				nodes[i].Errorf("the %s of %v has more than one ou or log-ou process: keep one, a correlation is of one", quantities()[q].name, ld)
 				return true
 			}
 			if tau != taus[0] {
@@ -290,7 +290,7 @@ func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.
 	}
 	var ok bool
 	if c.factors[0], ok = cholesky(c.matrix); !ok {
-		nodes[0].Errorf("no numbers have these correlations with one another: the matrix is not positive definite")
+		nodes[0].Errorf("no numbers have these correlations with one another: the matrix is not positive definite: write correlations closer to 0")
 		return true
 	}
 	if c.factors[1], ok = cholesky(later); !ok {

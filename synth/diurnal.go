@@ -42,7 +42,7 @@ func decodeDiurnal(d *decoder, m *conf.Map) scalarModel {
 			continue
 		}
 		if *at.to = readInstant(n); !n.Failed() && *at.to >= out.period {
-			n.Errorf("%s %v: not within the period, %v", at.key, *at.to, out.period)
+			n.Errorf("%s %v: not within the period, %v: write an instant from 0s up to it", at.key, *at.to, out.period)
 		}
 	}
 	return out

@@ -65,7 +65,7 @@ func (sc *Scenario) decodeHandovers(link *trace.Link, n conf.Node) {
 		out.interruption = readSpread(k, MaxDuration)
 		effects = k.Failed() || !out.interruption.always0()
 		if p := out.arrivals.period; !k.Failed() && p > 0 && out.interruption.form == fixedSpread && time.Duration(out.interruption.value) >= p {
-			k.Errorf("interruption %v: not below the period, %v", time.Duration(out.interruption.value), p)
+			k.Errorf("interruption %v: not below the period, %v: write a shorter one", time.Duration(out.interruption.value), p)
 		}
 	}
 	out.mode = readMode(m, edit.Stall, *link)

@@ -14,7 +14,9 @@ func TestHandoversKeepDraws(t *testing.T) {
 	text := "scenario: s\nduration: 20m\nlinks: {a: {handovers: {every: 10s, interruption: {mean: 100ms, cv: 1}, delay_step: 5ms, redraw: true}, DOWN up: {rate: {model: log-ou, mean: 4Mbit, cv: 0.5, tau: 7s}, delay: 30ms}}}\n"
 	alone := spans(t, strings.Replace(text, "DOWN", "", 1), up("a"))
 	both := spans(t, strings.Replace(text, "DOWN", "down: {rate: 1Mbit},", 1), up("a"))
-	if !slices.EqualFunc(alone, both, func(a, b trace.Span) bool { return a.From == b.From && a.State.Delay == b.State.Delay && a.State.Label == b.State.Label }) {
+	if !slices.EqualFunc(alone, both, func(a, b trace.Span) bool {
+		return a.From == b.From && a.State.Delay == b.State.Delay && a.State.Label == b.State.Label
+	}) {
 		t.Error("with a downlink the uplink has other handovers")
 	}
 }

@@ -55,7 +55,7 @@ func readMode(m *conf.Map, standard edit.Mode, links ...trace.Link) edit.Mode {
 // before what happened at the one before is over; links go on for longest.
 func (sc *Scenario) warnListed(path string, a *arrivals, duration *spread, longest time.Duration) {
 	warn := func(at time.Duration, format string, args ...any) {
-		sc.warnings = append(sc.warnings, fmt.Sprintf("%s: at %v: ", path, at)+fmt.Sprintf(format, args...))
+		sc.warnings = append(sc.warnings, fmt.Sprintf("%s: the one at %v ", path, at)+fmt.Sprintf(format, args...))
 	}
 	over := time.Duration(0)
 	for _, at := range a.at {

@@ -67,7 +67,7 @@ func (q quantity) read(n conf.Node) float64 {
 	case q == factor:
 		f := n.Float()
 		if f < 0 || f > maxFactor {
-			n.Errorf("factor %v: outside 0 to %v", f, maxFactor)
+			n.Errorf("factor %v: outside 0 to %d", f, int(maxFactor))
 			return 1
 		}
 		return f + 0 // −0 becomes 0

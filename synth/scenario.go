@@ -378,7 +378,7 @@ func readSlot(n conf.Node) *trace.Slot {
 	out.Max = out.Min
 	if k, ok := m.Get("max"); ok {
 		if out.Max = readDelay(k); !k.Failed() && !minNode.Failed() && out.Max < out.Min {
-			k.Errorf("max lies below min")
+			k.Errorf("max lies below min: exchange them")
 		}
 	}
 	if !minNode.Failed() && minNode.Present() && out.Max == 0 {

@@ -88,7 +88,7 @@ func readSpread(n conf.Node, longest time.Duration) spread {
 		switch {
 		case failed("median", "p90"):
 		case p90 < median:
-			fault("p90", "p90 lies below the median")
+			fault("p90", "p90 lies below the median: exchange them")
 		default:
 			out.sigma = log(p90/median) / z90
 		}
@@ -112,7 +112,7 @@ func readSpread(n conf.Node, longest time.Duration) spread {
 			break
 		}
 		if hasMax && !failed("max") && most < least {
-			fault("max", "max lies below min")
+			fault("max", "max lies below min: exchange them")
 		}
 		out.tail = 1 - pow(least/out.most, out.alpha)
 	default:

@@ -31,7 +31,7 @@ func decodeCombined(d *decoder, m *conf.Map, product bool) scalarModel {
 	listNode := m.Require("of")
 	list := listNode.List()
 	if listNode.IsList() && len(list) < 2 {
-		listNode.Errorf("%d terms: write two or more, or the value itself", len(list))
+		listNode.Errorf("write two or more terms, or the value itself in place of the model")
 	}
 	for i, n := range list {
 		term := *d
@@ -49,7 +49,7 @@ func decodeCombined(d *decoder, m *conf.Map, product bool) scalarModel {
 	}
 	if n, ok := m.Get("ceiling"); ok {
 		if out.ceiling = d.q.read(n); !n.Failed() && out.ceiling < out.floor {
-			n.Errorf("the ceiling lies below the floor")
+			n.Errorf("the ceiling lies below the floor: exchange them")
 		}
 	}
 	return out
