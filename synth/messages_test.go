@@ -113,3 +113,26 @@ func TestEveryFaultHasAFile(t *testing.T) {
 		}
 	}
 }
+
+// TestEverything: the scenario that pins what all models give has them all.
+func TestEverything(t *testing.T) {
+	data, err := os.ReadFile("testdata/everything.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range append(quantities(), struct {
+		q    quantity
+		name string
+	}{factor, "factor"}) {
+		for _, k := range q.q.kinds() {
+			if !strings.Contains(string(data), "model: "+k.name+",") {
+				t.Errorf("no %s in testdata/everything.yaml", k.name)
+			}
+		}
+	}
+	for _, word := range []string{"cells", "correlation", "shared_outages", "events", "regimes", "handovers", "outages", "slot", "in_order"} {
+		if !strings.Contains(string(data), word+":") {
+			t.Errorf("no %s in testdata/everything.yaml", word)
+		}
+	}
+}
