@@ -98,11 +98,15 @@ func readProb(n conf.Node) trace.Prob {
 // quantise rounds a value of a random process to what a tape holds: whole
 // bit/s, whole microseconds; negative terms of a sum like positive ones.
 func (q quantity) quantise(v float64) float64 {
+	half := 0.5
+	if v < 0 {
+		half = -0.5
+	}
 	switch {
 	case q == rate:
-		return math.Floor(v + 0.5)
+		return float64(int64(v + half))
 	case q.isTime():
-		return float64(1000 * math.Floor(v/1000+0.5))
+		return float64(int64(v/1000+half) * 1000)
 	}
 	return v
 }

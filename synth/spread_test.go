@@ -85,7 +85,7 @@ func TestQuantise(t *testing.T) {
 		v, want float64
 	}{
 		{rate, 3.4, 3}, {rate, 3.5, 4}, {rate, -3.4, -3}, {rate, -3.7, -4}, {rate, -0.2, 0},
-		{delay, 3499, 3000}, {delay, 3500, 4000}, {delay, -3700, -4000}, {jitter, -3200, -3000},
+		{delay, 3499, 3000}, {delay, -3500, -4000}, {delay, 3500, 4000}, {delay, -3700, -4000}, {jitter, -3200, -3000},
 		{loss, 0.123456, 0.123456}, {factor, 1.5, 1.5},
 	} {
 		if got := c.q.quantise(c.v); got != c.want {
