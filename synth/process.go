@@ -67,7 +67,7 @@ func (q quantity) read(n conf.Node) float64 {
 	case q == factor:
 		f := n.Float()
 		if f < 0 || f > maxFactor {
-			n.Errorf("factor %v: outside 0 to %v", f, maxFactor)
+			n.Errorf("factor %v: outside 0 to %d", f, int(maxFactor))
 			return 1
 		}
 		return f + 0 // −0 becomes 0
@@ -96,13 +96,17 @@ func readProb(n conf.Node) trace.Prob {
 }
 
 // quantise rounds a value of a random process to what a tape holds: whole
-// bit/s, whole microseconds.
+// bit/s, whole microseconds; negative terms of a sum like positive ones.
 func (q quantity) quantise(v float64) float64 {
+	half := 0.5
+	if v < 0 {
+		half = -0.5
+	}
 	switch {
 	case q == rate:
-		return float64(int64(v + 0.5))
+		return float64(int64(v + half))
 	case q.isTime():
-		return float64(int64(v/1000+0.5) * 1000)
+		return float64(int64(v/1000+half) * 1000)
 	}
 	return v
 }
