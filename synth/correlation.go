@@ -21,6 +21,7 @@ import (
 type correlation struct {
 	q       quantity
 	members []trace.LinkDir // in canonical order
+	names   []string        // of their random streams
 	matrix  [][]float64
 	factors [2][][]float64 // lower triangles: of the first instant, of the others; rows of norm 1
 }
@@ -232,8 +233,8 @@ func readMatrix(m *conf.Map, n int, names bool) [][]float64 {
 func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.Node, matrix [][]float64, taken map[trace.LinkDir]bool, constant []int) bool {
 	type member struct {
 		trace.LinkDir
-		at   int // in members
-		tau  time.Duration
+		at int // in members
+		*ou
 		node conf.Node
 	}
 	var found []member
@@ -243,29 +244,29 @@ func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.
 			constant[i]++ // the link has no such direction
 			continue
 		}
-		taus, ok := d.taus(q)
+		ous, ok := d.processes(q)
 		switch {
 		case !ok:
 			return true // decoding it failed
-		case len(taus) == 0:
+		case len(ous) == 0:
 			constant[i]++
 			continue
 		case taken[ld]:
 			nodes[i].Errorf("the %s of %v is in another correlation already: write one matrix for all of them", quantities()[q].name, ld)
 			return true
 		}
-		for _, tau := range taus {
-			if tau < 0 {
+		for _, x := range ous {
+			if x == nil {
 				nodes[i].Errorf("the %s of %v has more than one ou or log-ou process: keep one, a correlation is of one", quantities()[q].name, ld)
 				return true
 			}
-			if tau != taus[0] {
+			if x.tau != ous[0].tau {
 				sc.warnings = append(sc.warnings, ld.String()+": its regimes have different taus: the correlation is exact for the first one's")
 				break
 			}
 		}
 		taken[ld] = true
-		found = append(found, member{ld, i, taus[0], nodes[i]})
+		found = append(found, member{ld, i, ous[0], nodes[i]})
 	}
 	if len(found) < 2 {
 		return false
@@ -277,6 +278,7 @@ func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.
 	u := make([]float64, n) // 1 − a, which keeps the digits of a long tau
 	for i, f := range found {
 		c.members = append(c.members, f.LinkDir)
+		c.names = append(c.names, f.name)
 		c.matrix = append(c.matrix, make([]float64, n))
 		later[i] = make([]float64, n)
 		u[i] = 1 - exp(-float64(sc.step)/float64(f.tau))
@@ -301,9 +303,9 @@ func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.
 	return true
 }
 
-// taus returns the correlation times of the processes that drive a quantity, one
-// for each regime, -1 for one with several; false after a fault.
-func (d *direction) taus(q quantity) (out []time.Duration, ok bool) {
+// processes returns the Ornstein–Uhlenbeck processes that drive a quantity, one
+// for each regime, nil for one with several; false after a fault.
+func (d *direction) processes(q quantity) (out []*ou, ok bool) {
 	ok = true
 	add := func(models []namedModel) {
 		for _, m := range models {
@@ -314,11 +316,11 @@ func (d *direction) taus(q quantity) (out []time.Duration, ok bool) {
 			case m.model == nil:
 				ok = false
 			case len(m.ous) == 1 && m.ous[0].tau > 0:
-				out = append(out, m.ous[0].tau)
+				out = append(out, m.ous[0])
 			case len(m.ous) == 1:
 				ok = false
 			case len(m.ous) > 1:
-				out = append(out, -1)
+				out = append(out, nil)
 			}
 		}
 	}
@@ -368,8 +370,8 @@ type noiseSet struct {
 
 func newNoiseSet(c *correlation, seed uint64) *noiseSet {
 	s := &noiseSet{correlation: c, drawn: -1, normals: make([]float64, len(c.members)), values: make([]float64, len(c.members))}
-	for _, ld := range c.members {
-		s.streams = append(s.streams, newStream(seed, ld.Link, ld.Dir.String(), quantities()[c.q].name))
+	for i, ld := range c.members {
+		s.streams = append(s.streams, newStream(seed, ld.Link, ld.Dir.String(), c.names[i]))
 	}
 	return s
 }

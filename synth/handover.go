@@ -148,7 +148,7 @@ func (h *runningHandovers) finish() {
 
 func (h *runningHandovers) apply(ld trace.LinkDir, s *trace.State) {
 	s.Delay = min(max(s.Delay+h.shift, 0), trace.MaxDelay)
-	if !h.over {
+	if !h.over && h.mode.Concerns(ld.Dir) {
 		h.mode.Apply(ld.Dir, s)
 		s.Label = edit.LabelHandover
 	}

@@ -26,6 +26,7 @@ import (
 // the autocorrelation of x at any lag above 0 is (1−w)·ρ.
 type ou struct {
 	q              quantity
+	name           string // of its random stream
 	logarithmic    bool
 	mu, sigma      float64 // of x: in the quantity's unit, or of its logarithm
 	tau            time.Duration
@@ -41,7 +42,7 @@ func decodeLogOU(d *decoder, m *conf.Map) scalarModel { return decodeAnyOU(d, m,
 const maxCV = 10
 
 func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
-	out := &ou{q: d.q, logarithmic: logarithmic, slow: 1, ceiling: d.q.most()}
+	out := &ou{q: d.q, name: d.name, logarithmic: logarithmic, slow: 1, ceiling: d.q.most()}
 	if d.ous != nil {
 		*d.ous = append(*d.ous, out)
 	}

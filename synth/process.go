@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"linktape/internal/conf"
@@ -225,6 +226,7 @@ type decoder struct {
 	q    quantity
 	path string // such as links.att.up.rate
 	term bool   // of a sum: its mean may be 0, and its values below
+	name string // of its random stream
 	ous  *[]*ou // where Ornstein–Uhlenbeck processes are listed
 }
 
@@ -302,13 +304,29 @@ func (d *decoder) kind(n conf.Node, want func(kind) bool) (kind, *conf.Map) {
 	for i, k := range kinds {
 		names[i] = k.name
 	}
-	name := m.Require("model").OneOf(names...)
+	modelNode := m.Require("model")
+	name := modelNode.String()
+	if others := drivenBy(name); others != nil && !slices.Contains(names, name) {
+		modelNode.Errorf("model %q drives %s: write one of %s", name, strings.Join(others, ", "), strings.Join(names, ", "))
+		return kind{}, nil
+	}
+	modelNode.OneOf(names...)
 	for _, k := range kinds {
 		if k.name == name {
 			return k, m
 		}
 	}
 	return kind{}, nil
+}
+
+// drivenBy lists the quantities that a model can drive.
+func drivenBy(name string) (out []string) {
+	for _, q := range quantities() {
+		if slices.ContainsFunc(q.q.kinds(), func(k kind) bool { return k.name == name }) {
+			out = append(out, q.name)
+		}
+	}
+	return out
 }
 
 // samples is how many instants k·step lie in [0, duration).

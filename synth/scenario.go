@@ -341,7 +341,7 @@ func (sc *Scenario) decodeModels(m *conf.Map, ld trace.LinkDir, path string) (ou
 			continue
 		}
 		named := namedModel{name: q.name, q: q.q}
-		d := decoder{sc: sc, q: q.q, path: path + "." + q.name, ous: &named.ous}
+		d := decoder{sc: sc, q: q.q, path: path + "." + q.name, name: q.name, ous: &named.ous}
 		named.model = d.decode(v)
 		out = append(out, named)
 	}

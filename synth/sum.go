@@ -36,6 +36,7 @@ func decodeCombined(d *decoder, m *conf.Map, product bool) scalarModel {
 	for i, n := range list {
 		term := *d
 		term.path = fmt.Sprintf("%s.of.%d", d.path, i)
+		term.name = termName(d.name, i)
 		term.term = !product
 		if product && i > 0 {
 			term.q = factor
