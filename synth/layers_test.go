@@ -122,7 +122,7 @@ func TestSpread(t *testing.T) {
 		"pareto with mean": {"{min: 20ms, alpha: 2.5, max: 2s}", 0.0333236, map[float64]float64{0.02 * math.Pow(2, 1/2.5): 0.5}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			list := spans(t, scenario("24h", "", "{up: {rate: 1Mbit, loss: {model: bursts, every: 100ms, duration: "+c.text+", loss_bad: 0.5}}}"), up("a"))
+			list := spans(t, scenario("6h", "", "{up: {rate: 1Mbit, loss: {model: bursts, every: 100ms, duration: "+c.text+", loss_bad: 0.5}}}"), up("a"))
 			x, gaps := runs(list, func(s *trace.State) bool { return s.Loss > 0 })
 			if len(x) < 10_000 {
 				t.Fatalf("%d bursts", len(x))
@@ -392,9 +392,9 @@ func TestCell(t *testing.T) {
 		cell         string
 		load, weight float64
 	}{
-		"light tail": {"{capacity: 80Mbit, load: 0.5, size: {mean: 100KB, alpha: 50}, delay_per_flow: 10ms}", 0.5, 1},
-		"pareto":     {"{capacity: 80Mbit, load: 0.5, size: {mean: 100KB, alpha: 1.8, max: 5MB}, delay_per_flow: 10ms}", 0.5, 1},
-		"weight":     {"{capacity: 80Mbit, load: 0.3, size: {mean: 100KB, alpha: 3}, delay_per_flow: 10ms, weight: 2.5}", 0.3, 2.5},
+		"light tail": {"{capacity: 80Mbit, load: 0.5, size: {mean: 500KB, alpha: 50}, delay_per_flow: 10ms}", 0.5, 1},
+		"pareto":     {"{capacity: 80Mbit, load: 0.5, size: {mean: 500KB, alpha: 1.8, max: 25MB}, delay_per_flow: 10ms}", 0.5, 1},
+		"weight":     {"{capacity: 80Mbit, load: 0.3, size: {mean: 500KB, alpha: 3}, delay_per_flow: 10ms, weight: 2.5}", 0.3, 2.5},
 		"idle":       {"{capacity: 80Mbit, load: 0, size: {mean: 100KB}, delay_per_flow: 10ms}", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
