@@ -1,0 +1,226 @@
+package fit
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// Model names a process as scenarios do.
+type Model string
+
+// The models that a quantity may be given.
+const (
+	Constant Model = "constant"
+	OU       Model = "ou"
+	LogOU    Model = "log-ou"
+)
+
+// Process is what was estimated of a quantity that varies: a rate in bit/s, or
+// a delay in nanoseconds.
+type Process struct {
+	Model Model         `json:"model"`
+	Bin   time.Duration `json:"bin_ns"`
+	// Mean and standard deviation over mean of the value, noise included;
+	// outages left out, and as they would be without floor and ceiling.
+	Mean  Estimate `json:"mean"`
+	CV    Estimate `json:"cv"`
+	Tau   Estimate `json:"tau_s"`  // correlation time in seconds
+	Noise Estimate `json:"noise"`  // share of the variance that is white, of the logarithm for log-ou
+	Share float64  `json:"share"`  // of the bins that are known: the rest is outage
+	White bool     `json:"white"`  // successive bins are all but independent: tau means nothing
+	AIC   float64  `json:"aic"`    // of the model chosen
+	Other float64  `json:"aic_of"` // of the other form: +Inf where it is impossible
+
+	// Values lie at the floor, or ceiling, for a share of the bins, which is
+	// what clipping does; 0 and a share of 0 where there is none.
+	Floor        float64 `json:"floor"`
+	FloorShare   float64 `json:"floor_share"`
+	Ceiling      float64 `json:"ceiling"`
+	CeilingShare float64 `json:"ceiling_share"`
+
+	Goodness *Goodness `json:"goodness,omitempty"`
+
+	g      gaussian
+	series *series // in the scale in which the process is normal
+}
+
+// MarshalText keeps a model readable.
+func (m Model) String() string { return string(m) }
+
+// atoms finds a floor and a ceiling: the lowest and highest value, where so many
+// samples have it that rounding alone cannot be why: at least three, at least
+// 0.2 % of all, and more than three times as many as have the next value.
+func atoms(x []float64) (floor, ceiling float64, low, high int) {
+	v := make([]float64, 0, len(x))
+	for _, y := range x {
+		if !math.IsNaN(y) {
+			v = append(v, y)
+		}
+	}
+	slices.Sort(v)
+	least := max(3, len(v)/500)
+	find := func(at func(i int) float64) (float64, int) {
+		n := 1
+		for n < len(v) && at(n) == at(0) {
+			n++
+		}
+		next := 1
+		for n+next < len(v) && at(n+next) == at(n) {
+			next++
+		}
+		if n < least || n <= 3*next || n == len(v) {
+			return 0, 0
+		}
+		return at(0), n
+	}
+	if len(v) == 0 {
+		return 0, 0, 0, 0
+	}
+	floor, low = find(func(i int) float64 { return v[i] })
+	ceiling, high = find(func(i int) float64 { return v[len(v)-1-i] })
+	return floor, ceiling, low, high
+}
+
+// distinct returns the different values, ascending; nil where there are more
+// than most.
+func distinct(x []float64, most int) []float64 {
+	var out []float64
+	for _, v := range x {
+		if math.IsNaN(v) {
+			continue
+		}
+		i, found := slices.BinarySearch(out, v)
+		if found {
+			continue
+		}
+		if len(out) == most {
+			return nil
+		}
+		out = slices.Insert(out, i, v)
+	}
+	return out
+}
+
+// scaled returns the values of a quantity as a series, in their own scale or as
+// logarithms. A zero has no logarithm: there it is at most the smallest value
+// above.
+func scaled(x []float64, logarithmic bool, floor, ceiling float64, low, high int, start []bool, delta float64) *series {
+	least := math.Inf(1)
+	for _, v := range x {
+		if v > 0 {
+			least = min(least, v)
+		}
+	}
+	y, known := make([]float64, len(x)), make([]sample, len(x))
+	for i, v := range x {
+		switch {
+		case math.IsNaN(v):
+			continue
+		case low > 0 && v <= floor:
+			known[i] = atMost
+		case high > 0 && v >= ceiling:
+			known[i] = atLeast
+		default:
+			known[i] = exact
+		}
+		if logarithmic {
+			if v <= 0 {
+				v, known[i] = least, atMost
+			}
+			v = math.Log(v)
+		}
+		y[i] = v
+	}
+	return newSeries(y, known, start, delta)
+}
+
+// jacobian is Σ −ln value over the exact samples of a logarithmic series, which
+// makes its likelihood one of the values.
+func (s *series) jacobian() float64 {
+	sum := 0.0
+	for i, k := range s.known {
+		if k == exact {
+			sum -= s.y[i]
+		}
+	}
+	return sum
+}
+
+// fitProcess estimates one process for all of the bins. The form, ou or log-ou,
+// is that with the lower AIC; both have four parameters.
+func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) {
+	p, err := fitProcessForm(x, start, bin, "")
+	if err == nil {
+		p.Goodness = p.judge()
+	}
+	return p, err
+}
+
+func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*Process, error) {
+	known, sum := 0, 0.0
+	for _, v := range x {
+		if !math.IsNaN(v) {
+			known++
+			sum += v
+		}
+	}
+	if known == 0 {
+		return nil, fmt.Errorf("it is in outage all the time")
+	}
+	p := &Process{Bin: bin, Share: float64(known) / float64(len(x))}
+	if one := distinct(x, 1); one != nil {
+		p.Model, p.Mean = Constant, exactly(one[0])
+		p.CV, p.Tau, p.Noise = exactly(0), unknown(math.NaN()), unknown(math.NaN())
+		return p, nil
+	}
+	if known < 32 {
+		return nil, fmt.Errorf("only %d bins of %v are known: at least 32 are needed: record longer or choose a shorter bin", known, bin)
+	}
+	var low, high int
+	p.Floor, p.Ceiling, low, high = atoms(x)
+	p.FloorShare, p.CeilingShare = float64(low)/float64(known), float64(high)/float64(known)
+	delta := bin.Seconds()
+	span := float64(known) * delta
+	p.AIC, p.Other = math.Inf(1), math.Inf(1)
+	found := false
+	for _, form := range []Model{OU, LogOU} {
+		if only != "" && form != only {
+			continue
+		}
+		s := scaled(x, form == LogOU, p.Floor, p.Ceiling, low, high, start, delta)
+		g, ok := fitGaussian(s)
+		if !ok {
+			continue
+		}
+		aic := 2*4 - 2*g.ml
+		if form == LogOU {
+			aic -= 2 * s.jacobian()
+			// A scenario takes spreads up to ten times the mean.
+			if g.sigma > math.Sqrt(math.Log(101)) {
+				continue
+			}
+		} else if g.mu <= 0 || g.sigma > 10*g.mu {
+			continue
+		}
+		if aic >= p.AIC {
+			p.Other = aic
+			continue
+		}
+		p.Other, p.AIC = p.AIC, aic
+		p.Model, p.g, p.series, found = form, g, s, true
+		p.White = g.white
+	}
+	if !found {
+		return nil, fmt.Errorf("too few different values")
+	}
+	p.g.intervals()
+	p.Mean, p.CV, p.Tau, p.Noise = p.g.estimates(p.Model == LogOU, span)
+	return p, nil
+}
+
+// span is the time in seconds for which the process is known.
+func (p *Process) span() float64 {
+	return float64(p.series.exact+p.series.clipped) * p.series.delta
+}
