@@ -46,6 +46,8 @@ func exps(x []float64) []float64 {
 type made struct {
 	meta  trace.Meta
 	steps []trace.Step
+
+	sorted bool
 }
 
 func newMade(n int) *made {
@@ -63,9 +65,12 @@ func (m *made) add(link string, set func(i int, s *trace.State)) {
 }
 
 func (m *made) all() iter.Seq2[trace.Step, error] {
-	slices.SortStableFunc(m.steps, trace.Compare)
+	if !m.sorted {
+		slices.SortStableFunc(m.steps, trace.Compare)
+		m.steps, m.sorted = trace.Coalesce(m.steps), true
+	}
 	return func(yield func(trace.Step, error) bool) {
-		for _, s := range trace.Coalesce(slices.Clone(m.steps)) {
+		for _, s := range m.steps {
 			if !yield(s, nil) {
 				return
 			}

@@ -62,7 +62,8 @@ func (s *series) filter(tau, w float64) sums {
 	q := (1 - a*a) * (1 - w)
 	var out sums
 	x, one, p := 0.0, 0.0, 1-w
-	var invS, gain, logS float64
+	var S, invS, gain float64
+	product := 1.0 // of the S since the last logarithm was taken
 	settled := false
 	for t, k := range s.known {
 		if s.start != nil && s.start[t] {
@@ -73,20 +74,25 @@ func (s *series) filter(tau, w float64) sums {
 			continue
 		}
 		if !settled {
-			S := p + w
-			invS, gain, logS = 1/S, p/S, math.Log(S)
+			S = p + w
+			invS = 1 / S
+			gain = p * invS
 			next := a*a*(p-gain*p) + q
 			settled = math.Abs(next-p) <= 1e-14*p
 			p = next
 		}
 		v, v1 := s.y[t]-x, 1-one
 		out.n++
-		out.logS += logS
+		if product *= S; product < 1e-200 || product > 1e200 {
+			out.logS += math.Log(product)
+			product = 1
+		}
 		out.yy += v * v * invS
 		out.y1 += v * v1 * invS
 		out.oneSq += v1 * v1 * invS
 		x, one = a*(x+gain*v), a*(one+gain*v1)
 	}
+	out.logS += math.Log(product)
 	return out
 }
 

@@ -93,17 +93,15 @@ func fitGaussian(s *series) (g gaussian, ok bool) {
 	}
 	tau0, w0 := s.start0(mean)
 	best, value := []float64(nil), math.Inf(1)
-	for _, from := range [][2]float64{
-		{math.Log(tau0), logit(min(max(w0, 0.02), 0.9))},
-		{math.Log(tau0) + 1, logit(0.5)},
-		{math.Log(tau0) - 0.3, -5},
-	} {
-		x, v := minimise(p.profile, from[:], []float64{0.4, 0.7}, 0.05)
-		if v < value-0.01 {
-			best, value = x, v
+	for _, factor := range []float64{0.4, 1, 3, 10} { // there may be several maxima
+		for _, w := range []float64{0.01, min(max(w0, 0.03), 0.9), 0.6} {
+			at := []float64{math.Log(tau0 * factor), logit(w)}
+			if v := p.profile(at); v < value {
+				best, value = at, v
+			}
 		}
 	}
-	best, _ = minimise(p.profile, best, []float64{0.05, 0.1}, 1e-5)
+	best, _ = minimise(p.profile, best, []float64{0.3, 0.6}, 1e-4)
 	tau, w := p.clamp(best[0], best[1])
 	mu, sigma := p.c.filter(tau, w).best()
 	at := []float64{mu / sd, math.Log(sigma / sd), best[0], best[1]}

@@ -391,6 +391,7 @@ func guess(y []float64, k, width int) *switching {
 type splitting struct {
 	path   []int
 	k      int
+	form   Model
 	series []*series
 	g      []gaussian
 	score  float64 // ln likelihood of values and path, less the penalty
@@ -401,7 +402,7 @@ type splitting struct {
 // the likelihood of the values under the regimes, so that it does not favour
 // them. nil where a regime is visited too seldom or too shortly.
 func evaluate(x []float64, path []int, k int, form Model, clip clipping, delta float64) *splitting {
-	out := &splitting{path: path, k: k}
+	out := &splitting{path: path, k: k, form: form}
 	counts := make([][]float64, k)
 	for i := range counts {
 		counts[i] = make([]float64, k)
@@ -430,7 +431,7 @@ func evaluate(x []float64, path []int, k int, form Model, clip clipping, delta f
 				out.score += c * math.Log(c/total)
 			}
 		}
-		part, start := restrict(x, path, j)
+		part, start := pick(x, path, j)
 		s := scaled(part, form == LogOU, clip.floor, clip.ceiling, clip.low, clip.high, start, delta)
 		g, ok := fitGaussian(s)
 		if !ok {
@@ -456,6 +457,17 @@ func restrict(x []float64, path []int, j int) (part []float64, start []bool) {
 		if path[t] == j {
 			part[t] = x[t]
 			start[t] = t == 0 || path[t-1] != j
+		}
+	}
+	return part, start
+}
+
+// pick is restrict without the samples in between.
+func pick(x []float64, path []int, j int) (part []float64, start []bool) {
+	for t := range x {
+		if path[t] == j {
+			part = append(part, x[t])
+			start = append(start, t == 0 || path[t-1] != j)
 		}
 	}
 	return part, start
@@ -503,7 +515,11 @@ func findRegimes(x []float64, one *Process, bin time.Duration) *Regimes {
 		if k > 2 && best == nil {
 			break // what has three levels shows as two as well
 		}
-		for _, form := range []Model{one.Model, other(one.Model)} {
+		forms := []Model{one.Model, other(one.Model)}
+		if best != nil {
+			forms = []Model{best.form}
+		}
+		for _, form := range forms {
 			s := scaled(x, form == LogOU, 0, 0, 0, 0, nil, bin.Seconds())
 			y := make([]float64, len(x))
 			for t := range y {
@@ -512,7 +528,7 @@ func findRegimes(x []float64, one *Process, bin time.Duration) *Regimes {
 					y[t] = math.NaN()
 				}
 			}
-			for _, width := range []int{5, 31} {
+			for _, width := range []int{5, 15} {
 				h := guess(y, k, width)
 				last := math.Inf(-1)
 				for range 30 {
