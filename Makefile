@@ -43,14 +43,14 @@ lint:
 	$(TOOL) staticcheck ./...
 
 unit: build
-	@tools/need go ip tc
+	@tools/need go ip tc ping
 	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
 	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
 
 # The lab's kernel, in which netem is. It is built once a machine (some minutes)
 # and kept in the user's cache directory.
 kernel: build
-	@tools/need go ip tc
+	@tools/need go ip tc ping
 	@bin/lab kernel path >/dev/null 2>&1 || tools/need gcc libc.a make flex bison bc patch xz linux-source-6.12
 	@echo "== the lab's kernel"
 	bin/lab kernel build
@@ -121,7 +121,7 @@ field: build
 
 bench: kernel
 	@tools/need go tc $(EXPERIMENTS)
-	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay
+	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen
 	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
 
 fuzz:

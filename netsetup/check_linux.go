@@ -39,7 +39,7 @@ func Examine() (*Examination, error) {
 	privileges := checkPrivileges()
 	if privileges.Works() {
 		_, found, _ := Probe()
-		more, err := probeMore(found)
+		more, err := probeMore()
 		if err != nil {
 			return nil, err
 		}
@@ -81,9 +81,8 @@ func thisMachine(release, arch string) *machineFacts {
 	return m
 }
 
-// probeMore tries what links do not need but may use, as [Probe] does; what it
-// has tried already is left out.
-func probeMore(tried []Feature) (found []Feature, err error) {
+// probeMore tries what [Probe] does not: what links do not need but may use.
+func probeMore() (found []Feature, err error) {
 	err = onOwnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w%s", err, asRoot(err))
@@ -95,9 +94,6 @@ func probeMore(tried []Feature) (found []Feature, err error) {
 		k := &kernel{rooms: map[string]*room{"": r}}
 		defer k.Close()
 		for _, t := range k.moreTests() {
-			if slices.ContainsFunc(tried, func(f Feature) bool { return f.Name == t.Name }) {
-				continue
-			}
 			f := t.Feature
 			if err := t.try(); err != nil {
 				f.Err = err.Error()
@@ -126,10 +122,7 @@ func (k *kernel) moreTests() []featureTest {
 		}
 		return k.addIFB(AddIFB{Device: ifb, MTU: DefaultMTU})
 	}
-	qdisc := func(kind string) featureTest {
-		use := map[string]string{
-			"cake": "shaper: cake", "fq": "pacing", "fq_codel": "queues that keep delays short", "plug": "queues that are held",
-		}[kind]
+	qdisc := func(kind, use string) featureTest {
 		return featureTest{Feature{Name: kind, What: use, Need: fmt.Sprintf("CONFIG_NET_SCH_%s, module sch_%s", strings.ToUpper(kind), kind)}, func() error {
 			if err := device(); err != nil {
 				return err
@@ -170,7 +163,7 @@ func (k *kernel) moreTests() []featureTest {
 		}}
 	}
 	return []featureTest{
-		qdisc("cake"), qdisc("fq"), qdisc("fq_codel"), qdisc("plug"),
+		qdisc("fq", "pacing"), qdisc("plug", "queues that are held"),
 		filter("u32", "the way to the bottlenecks", "CONFIG_NET_CLS_U32, module cls_u32", func(at netlink.FilterAttrs) error {
 			return r.links.FilterAdd(&netlink.U32{FilterAttrs: at, ClassId: netlink.MakeHandle(1, 1)})
 		}),

@@ -154,17 +154,12 @@ func lastSet(l *Link, d trace.Direction, state trace.State, known bool) set {
 	s := newShaper(*l)
 	s.next(state.Capacity(), 0)
 	x := set{leaf: s.leaf, class: s.class, cake: s.queue.cake, codel: s.queue.codel, known: known}
-	p := newPath(l, d)
-	x.loss, x.delay = p.netems(&state)
-	if p.slots != (NetemSlots{}) {
-		x.delay.Slot = p.slots
-	}
+	x.loss, x.delay = newPath(l, d).netems(&state)
 	// Through a stall a limit in time keeps the value before, which nobody knows.
 	x.open = known && state.Capacity() > 0
 	x.limits = known && (l.Queue.LimitTime == 0 || state.Capacity() > 0)
 	if l.Tree != TreeSeparated {
 		x.loss = newNested(*l, d).whole(&state, s.limit)
-		x.loss.Slot = x.delay.Slot
 	}
 	return x
 }

@@ -77,13 +77,19 @@ type Applied struct {
 	Kicked   bool // the queue was woken
 }
 
-// newEndpoint makes an endpoint of a link whose path f says the abilities of.
+// newEndpoint makes an endpoint of a link whose path f says the abilities of. A
+// tree on one device has it for both ifb and out.
 func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, f Features) *Endpoint {
 	e := &Endpoint{
 		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: seq,
 		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
+		single: l.Tree != TreeSeparated,
 	}
-	if f.Netem && l.Path != PathNone {
+	switch {
+	case !f.Netem || l.Path == PathNone:
+	case e.single: // its one netem duplicates on every kernel
+		e.nested, e.doubles = newNested(l, ld.Dir), true
+	default:
 		e.path, e.doubles = newPath(&l, ld.Dir), f.NetemDuplicate
 	}
 	e.forget() // a replay before may have left anything
@@ -112,19 +118,6 @@ func (e *Endpoint) Supports(s *trace.State) error {
 		return fmt.Errorf("%w: a netem that duplicates above another one (%s)", ErrNotSupported, featureDuplicate)
 	}
 	return nil
-}
-
-// newNestedEndpoint is newEndpoint for a tree on one device, whose one netem
-// duplicates on every kernel.
-func newNestedEndpoint(ld trace.LinkDir, l Link, w wire, dev int32, c *carrier, seq *uint32, f Features) *Endpoint {
-	bare := f
-	bare.Netem = false
-	e := newEndpoint(ld, l, w, dev, dev, c, seq, bare)
-	e.single = true
-	if f.Netem && l.Path != PathNone {
-		e.nested, e.doubles = newNested(l, ld.Dir), true
-	}
-	return e
 }
 
 // Seed makes the path's losses a function of the seed from the next change on.

@@ -1,7 +1,6 @@
 package netsetup
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,14 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"linktape/internal/privtest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/safchain/ethtool"
-	"golang.org/x/sys/unix"
 )
 
 // listings is everything that can be seen of a namespace, for a comparison: a
@@ -358,20 +355,7 @@ func TestCrashEnds(t *testing.T) {
 	topology.Receiver.Namespace = "theirs"
 	topology.Receiver.Address = netip.MustParseAddr("10.99.0.1")
 	p := newPlan(t, "crash", topology)
-	if at := os.Getenv(crashVariable); at != "" { // the child
-		n, err := strconv.Atoi(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := 0
-		err = Up(t.Context(), p, func(float64) {
-			if done++; done == n {
-				unix.Kill(os.Getpid(), unix.SIGKILL)
-				select {}
-			}
-		})
-		t.Fatalf("survived: %v", err)
-	}
+	crashHere(t, p)
 	unchanged(t)
 	theirNamespace(t, "theirs")
 	cable(t, "dut")
@@ -382,12 +366,7 @@ func TestCrashEnds(t *testing.T) {
 		stride = 9
 	}
 	for n := 1; n <= len(p.Ops); n += stride {
-		child := exec.Command("/proc/self/exe", "-test.run=^TestCrashEnds$")
-		child.Env = append(os.Environ(), crashVariable+"="+strconv.Itoa(n))
-		out, err := child.CombinedOutput()
-		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
-			t.Fatalf("step %d: the child ended with %v\n%s", n, err, out)
-		}
+		crashAfter(t, n)
 		if s := status(t, "crash"); s.Complete || (n < len(p.Ops)) != (len(s.Differences) > 0) {
 			t.Errorf("step %d: complete %v, differences %q", n, s.Complete, s.Differences)
 		}

@@ -28,26 +28,25 @@ func nestedRequests(l Link, d trace.Direction, netem bool) []request {
 	s := newShaper(l)
 	out := append([]request{}, s.create()...)
 	if netem {
-		n := newNested(l, d)
-		out = append(out, *n.create(s.limit))
+		state := stateOf(l)
+		out = append(out, *newNested(l, d).create(&state, s.limit))
 	}
 	return out
 }
 
 // nested is the netem of a nested tree, which is a path in one piece.
 type nested struct {
-	path    *path
-	initial trace.State
-	netem   Netem
-	parent  uint32
-	mtu     int
-	known   bool
+	path   *path
+	netem  Netem
+	parent uint32
+	mtu    int
+	known  bool
 
 	request request
 }
 
 func newNested(l Link, d trace.Direction) *nested {
-	return &nested{path: newPath(&l, d), initial: stateOf(l), parent: leafHandle(l.Shaper), mtu: l.MTU}
+	return &nested{path: newPath(&l, d), parent: leafHandle(l.Shaper), mtu: l.MTU}
 }
 
 // whole is both netems of a path in one.
@@ -59,9 +58,9 @@ func (n *nested) whole(s *trace.State, queueBytes int64) Netem {
 	return loss
 }
 
-// create returns the request that makes the netem.
-func (n *nested) create(queueBytes int64) *request {
-	n.netem = n.whole(&n.initial, queueBytes)
+// create returns the request that makes the netem in a state.
+func (n *nested) create(s *trace.State, queueBytes int64) *request {
+	n.netem = n.whole(s, queueBytes)
 	once := n.path.delayWithTables()
 	n.netem.DelayDist, n.netem.SlotDist = once.DelayDist, once.SlotDist
 	n.netem.Omit &= once.Omit

@@ -46,31 +46,7 @@ func TestNestedStall(t *testing.T) {
 						t.Errorf("the way back: %+v", d)
 					}
 				}
-				s, at := stateOf(topology.Links[0]), time.Duration(0)
-				const n, size = 60, 1028
-				for i := range 5 {
-					at += 100 * time.Millisecond
-					s.Rate = 0
-					a, err := e.Apply(at, 100*time.Millisecond, &s)
-					if err != nil || !a.Closed || a.BacklogBytes > strays {
-						t.Fatalf("%+v, %v", a, err)
-					}
-					snd.send(i*n, n, size)
-					eventually(t, "the packets reach the queue", func() bool { return counters(t, e).BacklogBytes >= n*size })
-					for range 3 {
-						at += 100 * time.Millisecond
-						if a, err = e.Apply(at, 100*time.Millisecond, &s); err != nil {
-							t.Fatal(err)
-						}
-					}
-					rcv.nothing()
-					at += 100 * time.Millisecond
-					s.Rate = []trace.BitRate{trace.Mbit, 8 * trace.Mbit, 100 * trace.Mbit}[i%3]
-					if a, err = e.Apply(at, time.Second, &s); err != nil || a.Closed || !a.Kicked {
-						t.Fatalf("opened: %+v, %v", a, err)
-					}
-					rcv.want(i*n, n)
-				}
+				stalls(t, e, snd, rcv, stateOf(topology.Links[0]))
 			})
 		}
 	}

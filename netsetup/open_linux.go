@@ -110,14 +110,12 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}
-	seq := &room.conn.seq
-	up, down := trace.LinkDir{Link: l.Name, Dir: trace.Up}, trace.LinkDir{Link: l.Name, Dir: trace.Down}
+	open := func(d trace.Direction, ifb, out string) *Endpoint {
+		return newEndpoint(trace.LinkDir{Link: l.Name, Dir: d}, l, room.conn, index[ifb], index[out], c, &room.conn.seq, r.record.Features)
+	}
 	if l.Tree == TreeSeparated {
 		c.ifbs = []int32{index[ifbUp], index[ifbDown]}
-		return &[2]*Endpoint{
-			trace.Up:   newEndpoint(up, l, room.conn, index[ifbUp], index[receiverSide], c, seq, r.record.Features),
-			trace.Down: newEndpoint(down, l, room.conn, index[ifbDown], index[senderSide], c, seq, r.record.Features),
-		}, nil
+		return &[2]*Endpoint{trace.Up: open(trace.Up, ifbUp, receiverSide), trace.Down: open(trace.Down, ifbDown, senderSide)}, nil
 	}
 	// What waits behind the sender's carrier goes with the device that loses
 	// it; what waits before the receiver's is thrown away.
@@ -126,9 +124,9 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 		return nil, err
 	}
 	c.flush, c.flushLen = index[receiverSide], uint32(dev.Attrs().TxQLen)
-	both := &[2]*Endpoint{trace.Up: newNestedEndpoint(up, l, room.conn, index[receiverSide], c, seq, r.record.Features)}
+	both := &[2]*Endpoint{trace.Up: open(trace.Up, receiverSide, receiverSide)}
 	if l.Tree == TreeNested {
-		both[trace.Down] = newNestedEndpoint(down, l, room.conn, index[senderSide], c, seq, r.record.Features)
+		both[trace.Down] = open(trace.Down, senderSide, senderSide)
 	}
 	return both, nil
 }

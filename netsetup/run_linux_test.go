@@ -357,6 +357,39 @@ func TestOldRecord(t *testing.T) {
 
 const crashVariable = "LINKTAPE_TEST_CRASH"
 
+// crashHere builds a plan in a child of crashAfter and dies after the step that
+// it names; anywhere else it does nothing.
+func crashHere(t *testing.T, p *Plan) {
+	t.Helper()
+	at := os.Getenv(crashVariable)
+	if at == "" {
+		return
+	}
+	n, err := strconv.Atoi(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := 0
+	err = Up(t.Context(), p, func(float64) {
+		if done++; done == n {
+			unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+	})
+	t.Fatalf("survived: %v", err)
+}
+
+// crashAfter runs the same test in a child that dies after step n.
+func crashAfter(t *testing.T, n int) {
+	t.Helper()
+	child := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), crashVariable+"="+strconv.Itoa(n))
+	out, err := child.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+		t.Fatalf("step %d: the child ended with %v\n%s", n, err, out)
+	}
+}
+
 // A builder that is killed after any of its steps leaves what Status can look
 // at and Down removes.
 func TestCrash(t *testing.T) {
@@ -364,37 +397,19 @@ func TestCrash(t *testing.T) {
 	topology := links("a", "b")
 	topology.Links[1].Shaper = ShaperHTB
 	p := newPlan(t, "crash", topology)
-	if at := os.Getenv(crashVariable); at != "" { // the child
-		n, err := strconv.Atoi(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		done := 0
-		err = Up(t.Context(), p, func(float64) {
-			if done++; done == n {
-				unix.Kill(os.Getpid(), unix.SIGKILL)
-				select {}
-			}
-		})
-		t.Fatalf("survived: %v", err)
-	}
+	crashHere(t, p)
 	unchanged(t)
 	before := machine(t)
 	for n := 1; n <= len(p.Ops); n++ {
 		if passedOver(n, len(p.Ops)) {
 			continue
 		}
-		child := exec.Command("/proc/self/exe", "-test.run=^TestCrash$")
-		child.Env = append(os.Environ(), crashVariable+"="+strconv.Itoa(n))
-		out, err := child.CombinedOutput()
-		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
-			t.Fatalf("step %d: the child ended with %v\n%s", n, err, out)
-		}
+		crashAfter(t, n)
 		s := status(t, "crash")
 		if s.Complete || (n < len(p.Ops)) != (len(s.Differences) > 0) {
 			t.Errorf("step %d: complete %v, %d differences", n, s.Complete, len(s.Differences))
 		}
-		_, err = Open("crash")
+		_, err := Open("crash")
 		wantError(t, err, "run crash was left half-built: remove it with linkup down crash")
 		if err := Up(t.Context(), p, nil); err == nil || !strings.HasPrefix(err.Error(), "run crash exists: ") {
 			t.Errorf("step %d: up again: %v", n, err)
@@ -654,39 +669,46 @@ func TestStall(t *testing.T) {
 			up(t, "run", topology)
 			e, _ := endpoints(t, opened(t, "run"), "a")
 			snd, rcv := sockets(t, "run", 0, 0)
-			s, at := stateOf(topology.Links[0]), time.Duration(0)
-			const n, size = 60, 1028
-			for i := range 10 {
-				at += 100 * time.Millisecond
-				s.Rate = 0
-				a, err := e.Apply(at, 100*time.Millisecond, &s)
-				if err != nil || !a.Closed || a.BacklogBytes > strays {
-					t.Fatalf("%+v, %v", a, err)
-				}
-				snd.send(i*n, n, size)
-				eventually(t, "the packets reach the queue", func() bool { return counters(t, e).BacklogBytes >= n*size })
-				// More stalled steps leak nothing either.
-				for range 5 {
-					at += 100 * time.Millisecond
-					if a, err = e.Apply(at, 100*time.Millisecond, &s); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if c := counters(t, e); c.Bytes != a.Bytes || c.Drops != a.Drops || c.BacklogBytes > n*size+strays {
-					t.Errorf("stalled: %+v, then %+v", a.Counters, c)
-				}
-				rcv.nothing()
-				at += 100 * time.Millisecond
-				s.Rate = []trace.BitRate{trace.Mbit, 8 * trace.Mbit, 100 * trace.Mbit}[i%3]
-				if a, err = e.Apply(at, time.Second, &s); err != nil || a.Closed || !a.Kicked {
-					t.Fatalf("opened: %+v, %v", a, err)
-				}
-				rcv.want(i*n, n)
-				if c := counters(t, e); c.BacklogBytes > strays || c.Drops > 0 {
-					t.Errorf("opened: %+v", c)
-				}
-			}
+			stalls(t, e, snd, rcv, stateOf(topology.Links[0]))
 		})
+	}
+}
+
+// stalls stalls a direction again and again while packets come: each stall holds
+// them all, leaks none, and the step that ends it wakes the queue.
+func stalls(t *testing.T, e *Endpoint, snd, rcv socket, s trace.State) {
+	t.Helper()
+	at := time.Duration(0)
+	const n, size = 60, 1028
+	for i := range 10 {
+		at += 100 * time.Millisecond
+		s.Rate = 0
+		a, err := e.Apply(at, 100*time.Millisecond, &s)
+		if err != nil || !a.Closed || a.BacklogBytes > strays {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		snd.send(i*n, n, size)
+		eventually(t, "the packets reach the queue", func() bool { return counters(t, e).BacklogBytes >= n*size })
+		// More stalled steps leak nothing either.
+		for range 5 {
+			at += 100 * time.Millisecond
+			if a, err = e.Apply(at, 100*time.Millisecond, &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c := counters(t, e); c.Bytes != a.Bytes || c.Drops != a.Drops || c.BacklogBytes > n*size+strays {
+			t.Errorf("stalled: %+v, then %+v", a.Counters, c)
+		}
+		rcv.nothing()
+		at += 100 * time.Millisecond
+		s.Rate = []trace.BitRate{trace.Mbit, 8 * trace.Mbit, 100 * trace.Mbit}[i%3]
+		if a, err = e.Apply(at, time.Second, &s); err != nil || a.Closed || !a.Kicked {
+			t.Fatalf("opened: %+v, %v", a, err)
+		}
+		rcv.want(i*n, n)
+		if c := counters(t, e); c.BacklogBytes > strays || c.Drops > 0 {
+			t.Errorf("opened: %+v", c)
+		}
 	}
 }
 

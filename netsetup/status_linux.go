@@ -118,8 +118,7 @@ func (k *kernel) look(namespace string) (*view, error) {
 	}
 	v := &view{
 		links: make(map[string]netlink.Link), addrs: make(map[string]bool), routes: make(map[string]bool),
-		rules: make(map[string]bool), neighs: make(map[string]bool), filters: make(map[string]bool), qdiscs: make(map[qdiscID]QdiscInfo),
-		classes: make(map[string]trace.BitRate),
+		rules: make(map[string]bool), neighs: make(map[string]bool), filters: make(map[string]bool),
 	}
 	links, err := r.links.LinkList()
 	if err != nil {
@@ -132,18 +131,6 @@ func (k *kernel) look(namespace string) (*view, error) {
 		filters, err := r.links.FilterList(l, netlink.HANDLE_MIN_EGRESS)
 		if err == nil && len(filters) > 0 {
 			v.filters[name] = true
-		}
-		if l.Type() != "ifb" && name != senderSide && name != receiverSide {
-			continue // no bottleneck
-		}
-		classes, err := r.links.ClassList(l, netlink.HANDLE_NONE)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range classes {
-			if h, ok := c.(*netlink.HtbClass); ok {
-				v.classes[name] = trace.BitRate(h.Rate * 8)
-			}
 		}
 	}
 	addrs, err := r.links.AddrList(nil, netlink.FAMILY_ALL)
@@ -180,11 +167,37 @@ func (k *kernel) look(namespace string) (*view, error) {
 			v.neighs[fmt.Sprintf("%s %v %v", names[n.LinkIndex], n.IP, n.HardwareAddr)] = true
 		}
 	}
-	return v, r.conn.dumpQdiscs(func(q *QdiscInfo) {
+	return v, v.readShapers(r, names)
+}
+
+// readShapers reads what shapes a namespace's devices, whose names by index it
+// is told: every qdisc, and the rates of HTB classes.
+func (v *view) readShapers(r *room, names map[int]string) error {
+	v.qdiscs, v.classes = make(map[qdiscID]QdiscInfo), make(map[string]trace.BitRate)
+	var htb []int
+	err := r.conn.dumpQdiscs(func(q *QdiscInfo) {
 		c := *q
 		c.Options, c.AppStats = slices.Clone(q.Options), slices.Clone(q.AppStats)
 		v.qdiscs[qdiscID{names[int(q.Ifindex)], q.Handle}] = c
+		if q.Kind == "htb" {
+			htb = append(htb, int(q.Ifindex))
+		}
 	})
+	if err != nil {
+		return err
+	}
+	for _, i := range htb {
+		classes, err := r.links.ClassList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: i}}, netlink.HANDLE_NONE)
+		if err != nil {
+			return fmt.Errorf("list classes: %w", err)
+		}
+		for _, c := range classes {
+			if h, ok := c.(*netlink.HtbClass); ok {
+				v.classes[names[i]] = trace.BitRate(h.Rate * 8)
+			}
+		}
+	}
+	return nil
 }
 
 // dumpQdiscs lists the qdiscs of the connection's namespace.

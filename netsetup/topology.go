@@ -333,7 +333,8 @@ func checkQueue(q trace.Queue, mtu int) error {
 	return nil
 }
 
-// LinksOf returns the topology of a timeline's links, with its queues.
+// LinksOf returns the topology of a timeline's links, with its queues, slots and
+// order of packets.
 func LinksOf(meta trace.Meta) *Topology {
 	t := new(Topology)
 	for _, l := range meta.Links {
@@ -341,6 +342,10 @@ func LinksOf(meta trace.Meta) *Topology {
 		if l.Queue != nil && *l.Queue != (trace.Queue{}) {
 			link.Queue = *l.Queue
 		}
+		if s := l.Slot; s != nil {
+			link.Impair.Slots = NetemSlots{MinDelay: s.Min, MaxDelay: s.Max, MaxPackets: int32(s.Packets), MaxBytes: int32(s.Bytes)}
+		}
+		link.Impair.Overtake = l.Overtake
 		t.Links = append(t.Links, link)
 	}
 	return t
@@ -380,7 +385,7 @@ func (t *Topology) Check() error {
 			return fmt.Errorf("topology: link %s: delay %v: negative", l.Name, l.Delay)
 		case l.Delay > 0 && l.Path == PathNone:
 			return fmt.Errorf("topology: link %s: a delay needs a path: set path %s or leave the delay out", l.Name, PathNetem)
-		case l.Path != PathNetem && !l.Impair.none():
+		case l.Path == PathNone && !l.Impair.none():
 			return fmt.Errorf("topology: link %s: impairments need a path: set path %s or leave them out", l.Name, PathNetem)
 		}
 		if err := checkQueue(l.Queue, l.MTU); err != nil {

@@ -246,10 +246,13 @@ func TestTopologyCheck(t *testing.T) {
 
 func TestLinksOf(t *testing.T) {
 	q := trace.Queue{Kind: trace.DropTail, LimitTime: time.Second}
-	got := LinksOf(trace.Meta{Links: []trace.Link{{Name: "a"}, {Name: "b", Queue: &q}, {Name: "c", Queue: &trace.Queue{}}}})
-	b := DefaultLink("b")
+	got := LinksOf(trace.Meta{Links: []trace.Link{{Name: "a"}, {Name: "b", Queue: &q}, {Name: "c", Queue: &trace.Queue{}},
+		{Name: "d", Slot: &trace.Slot{Min: time.Millisecond, Max: 10 * time.Millisecond, Packets: 4, Bytes: 9000}, Overtake: true}}})
+	b, d := DefaultLink("b"), DefaultLink("d")
 	b.Queue = q
-	want := &Topology{Links: []Link{DefaultLink("a"), b, DefaultLink("c")}}
+	d.Impair.Slots = NetemSlots{MinDelay: time.Millisecond, MaxDelay: 10 * time.Millisecond, MaxPackets: 4, MaxBytes: 9000}
+	d.Impair.Overtake = true
+	want := &Topology{Links: []Link{DefaultLink("a"), b, DefaultLink("c"), d}}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}

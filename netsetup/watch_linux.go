@@ -3,12 +3,9 @@ package netsetup
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/vishvananda/netlink"
 
 	"linktape/trace"
 )
@@ -111,29 +108,9 @@ func (w *Watcher) look(namespace string) (v *view, carrier bool, err error) {
 		}
 		w.names[namespace] = names
 	}
-	v = &view{qdiscs: make(map[qdiscID]QdiscInfo), classes: make(map[string]trace.BitRate)}
-	var htb []int
-	err = r.conn.dumpQdiscs(func(q *QdiscInfo) {
-		c := *q
-		c.Options = slices.Clone(q.Options)
-		v.qdiscs[qdiscID{names[int(q.Ifindex)], q.Handle}] = c
-		if q.Kind == "htb" {
-			htb = append(htb, int(q.Ifindex))
-		}
-	})
-	if err != nil {
+	v = new(view)
+	if err := v.readShapers(r, names); err != nil {
 		return nil, false, err
-	}
-	for _, i := range htb {
-		classes, err := r.links.ClassList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: i}}, netlink.HANDLE_NONE)
-		if err != nil {
-			return nil, false, fmt.Errorf("list classes: %w", err)
-		}
-		for _, c := range classes {
-			if h, ok := c.(*netlink.HtbClass); ok {
-				v.classes[names[i]] = trace.BitRate(h.Rate * 8)
-			}
-		}
 	}
 	for i, name := range names {
 		if name != senderSide {

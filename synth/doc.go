@@ -16,26 +16,16 @@
 //	      loss: {model: ge, mean_good: 10s, mean_bad: 300ms, loss_bad: 0.5, loss_good: 0.001}
 //
 // rate is required; delay, jitter, loss, duplicate, corrupt and reorder are 0
-// when left out. The models:
+// when left out. A value is plain or a mapping with a model: constant, steps, ou
+// and log-ou (Ornstein–Uhlenbeck, with white noise), spikes, ramp, diurnal, sum
+// and product of others; for loss ge, ge-packet, markov and bursts. Links have
+// regimes, outages and handovers; scenarios have correlation, cells that links
+// share, shared_outages and events. [Reference] (docs/parameters.md) describes
+// every key, and [Schema] is the same for editors.
 //
-//   - constant: value. The same as a plain value.
-//   - steps: steps, a list of {at, value} that begins at 0s, and repeat, an
-//     optional period after which the list begins again. Steps change at their
-//     own instants, also between the sampling instants.
-//   - ou (rate, delay, jitter): an Ornstein–Uhlenbeck process with mean, cv
-//     (standard deviation relative to the mean) or sigma (in the mean's unit),
-//     correlation time tau, and the optional bounds floor and ceiling, to which
-//     values are clipped. Without a floor that is 0: a rate clipped there
-//     stalls the link.
-//   - log-ou (rate, delay, jitter): the exponential of one, with the same
-//     parameters; mean and cv are those of the value, not of its logarithm.
-//   - ge (loss): a Gilbert–Elliott chain in time with the mean durations of its
-//     states, mean_good and mean_bad, and the loss in them, loss_bad (1 when
-//     left out) and loss_good (0). The step's label is good or bad.
-//   - ge-packet (loss): a Gilbert–Elliott chain that the kernel steps once per
-//     packet: p (good → bad), r (bad → good), loss_bad (1) and loss_good (0);
-//     or mean, the mean loss, with burst, the mean number of packets lost in a
-//     row.
+// What applies on top of what: a regime chooses the processes, a cell shares
+// what they give, handovers and outages come on top, then shared outages, and
+// events last.
 //
 // Equal successive states of a direction are one step. Rates are rounded to
 // whole bit/s and random delays and jitters to whole microseconds.

@@ -7,6 +7,12 @@ import (
 	"linktape/trace"
 )
 
+// Labels of the states of a loss process.
+const (
+	labelGood = "good"
+	labelBad  = "bad"
+)
+
 // ge is a Gilbert–Elliott chain in time (Elliott 1963, "Estimates of error rates
 // for codes on burst-noise channels", Bell Syst. Tech. J. 42): once a step the
 // good state turns bad with probability p = Δ/mean_good, the bad state good with
@@ -52,13 +58,13 @@ func readGELoss(m *conf.Map, bad, good *trace.Prob) {
 	}
 }
 
-func (m *ge) start(s *stream, step time.Duration) process {
-	p := float64(step) / float64(m.meanGood)
-	r := float64(step) / float64(m.meanBad)
-	return &geProcess{ge: m, stream: s, step: step, p: p, stay: 1 - r, bad: p / (p + r)}
+func (m *ge) start(e *env, name string) process {
+	p := float64(e.step) / float64(m.meanGood)
+	r := float64(e.step) / float64(m.meanBad)
+	return &geProcess{ge: m, stream: e.stream(name), step: e.step, p: p, stay: 1 - r, bad: p / (p + r)}
 }
 
-func (m *ge) changes(time.Duration) (uint64, bool) { return 0, true }
+func (m *ge) changes(_, _ time.Duration) (uint64, bool) { return 0, true }
 
 type geProcess struct {
 	*ge
@@ -70,9 +76,9 @@ type geProcess struct {
 
 func (p *geProcess) advance(t time.Duration, s *trace.State) time.Duration {
 	if p.uniform() < p.bad {
-		p.bad, s.Loss, s.Label = p.stay, p.lossBad, "bad"
+		p.bad, s.Loss, s.Label = p.stay, p.lossBad, labelBad
 	} else {
-		p.bad, s.Loss, s.Label = p.p, p.lossGood, "good"
+		p.bad, s.Loss, s.Label = p.p, p.lossGood, labelGood
 	}
 	return t + p.step
 }
@@ -127,8 +133,8 @@ func decodeGEPacket(_ *decoder, m *conf.Map) model {
 	return out
 }
 
-func (g gePacket) start(*stream, time.Duration) process { return g }
-func (g gePacket) changes(time.Duration) (uint64, bool) { return 1, false }
+func (g gePacket) start(*env, string) process                { return g }
+func (g gePacket) changes(_, _ time.Duration) (uint64, bool) { return 0, false }
 
 func (g gePacket) advance(_ time.Duration, s *trace.State) time.Duration {
 	s.GE = g.GE

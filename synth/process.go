@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"linktape/internal/conf"
@@ -22,6 +23,7 @@ const (
 	duplicate
 	corrupt
 	reorder
+	factor // of a product: a plain number
 )
 
 // quantities lists every quantity with its key in a scenario, which also names
@@ -40,7 +42,7 @@ func quantities() []struct {
 }
 
 func (q quantity) isTime() bool { return q == delay || q == jitter }
-func (q quantity) isProb() bool { return q >= loss }
+func (q quantity) isProb() bool { return q >= loss && q <= reorder }
 
 // most is the largest value that a timeline holds.
 func (q quantity) most() float64 {
@@ -49,6 +51,8 @@ func (q quantity) most() float64 {
 		return float64(trace.MaxRate)
 	case q.isTime():
 		return float64(trace.MaxDelay)
+	case q == factor:
+		return maxFactor
 	}
 	return 1
 }
@@ -60,9 +64,19 @@ func (q quantity) read(n conf.Node) float64 {
 		return float64(n.Rate())
 	case q.isTime():
 		return float64(readDelay(n))
+	case q == factor:
+		f := n.Float()
+		if f < 0 || f > maxFactor {
+			n.Errorf("factor %v: outside 0 to %v", f, maxFactor)
+			return 1
+		}
+		return f + 0 // −0 becomes 0
 	}
 	return float64(readProb(n))
 }
+
+// maxFactor is the largest factor of a product.
+const maxFactor = 1e6
 
 func readDelay(n conf.Node) time.Duration {
 	d := n.Duration()
@@ -93,6 +107,26 @@ func (q quantity) quantise(v float64) float64 {
 	return v
 }
 
+// copy takes the quantity from another state. Loss brings its chain and label.
+func (q quantity) copy(to, from *trace.State) {
+	switch q {
+	case rate:
+		to.Rate = from.Rate
+	case delay:
+		to.Delay = from.Delay
+	case jitter:
+		to.Jitter = from.Jitter
+	case loss:
+		to.Loss, to.GE, to.Label = from.Loss, from.GE, from.Label
+	case duplicate:
+		to.Duplicate = from.Duplicate
+	case corrupt:
+		to.Corrupt = from.Corrupt
+	case reorder:
+		to.Reorder = from.Reorder
+	}
+}
+
 // set puts a value into a state.
 func (q quantity) set(s *trace.State, v float64) {
 	switch q {
@@ -113,15 +147,30 @@ func (q quantity) set(s *trace.State, v float64) {
 	}
 }
 
+// env is what a process starts with: the run's seed and sampling interval, and
+// the direction that it is for. Processes of a whole link have a zero Dir and
+// say so in the name of their stream; those of the scenario have no link either.
+type env struct {
+	trace.LinkDir
+	seed  uint64
+	step  time.Duration
+	noise *noise // of the Ornstein–Uhlenbeck process, where it is correlated with others; else nil
+}
+
+// stream returns the random stream of one process.
+func (e *env) stream(name string) *stream {
+	return newStream(e.seed, e.Link, e.Dir.String(), name)
+}
+
 // model is a process as the scenario describes it.
 type model interface {
-	// start makes the process at instant 0 with the draws of s. Processes that
-	// sample do so every step.
-	start(s *stream, step time.Duration) process
-	// changes is how often the process may change a state within duration,
-	// instant 0 included. A sampled process changes at the sampling instants,
-	// which all of them share.
-	changes(duration time.Duration) (n uint64, sampled bool)
+	// start makes the process at instant 0. name is that of its random stream.
+	// Processes that sample do so every step.
+	start(e *env, name string) process
+	// changes is how often, at the most, the process changes a state at instants
+	// of its own after 0, and whether it also does at the sampling instants, which
+	// all processes share.
+	changes(duration, step time.Duration) (own uint64, sampled bool)
 }
 
 // process is a running process.
@@ -132,47 +181,119 @@ type process interface {
 	advance(t time.Duration, s *trace.State) (next time.Duration)
 }
 
+// scalarModel is a model of one number, which may be a term of another.
+type scalarModel interface {
+	scalar(e *env, name string) scalar
+	changes(duration, step time.Duration) (own uint64, sampled bool)
+}
+
+// scalar is a running process of one number, in the quantity's unit; like a
+// [process] otherwise.
+type scalar interface {
+	value(t time.Duration) (v float64, next time.Duration)
+}
+
 // never is an instant after every timeline.
 const never = time.Duration(math.MaxInt64)
+
+// driven is a scalar model that drives a quantity.
+type driven struct {
+	scalarModel
+	q quantity
+}
+
+func (m driven) start(e *env, name string) process { return &drivenProcess{m.scalar(e, name), m.q} }
+
+type drivenProcess struct {
+	scalar
+	q quantity
+}
+
+func (p *drivenProcess) advance(t time.Duration, s *trace.State) time.Duration {
+	v, next := p.value(t)
+	p.q.set(s, v)
+	return next
+}
 
 // decoder is the state of decoding one process.
 type decoder struct {
 	sc   *Scenario
 	q    quantity
 	path string // such as links.att.up.rate
+	term bool   // of a sum: its mean may be 0, and its values below
+	ous  *[]*ou // where Ornstein–Uhlenbeck processes are listed
 }
 
 func (d *decoder) warnf(format string, args ...any) {
 	d.sc.warnings = append(d.sc.warnings, d.path+": "+fmt.Sprintf(format, args...))
 }
 
-// kinds lists the models that can drive a quantity. A new process is one file
-// and one line here.
-func (q quantity) kinds() []struct {
+// kind is a model by name. One of the two functions is set.
+type kind struct {
 	name   string
-	decode func(*decoder, *conf.Map) model
-} {
-	type kind = struct {
-		name   string
-		decode func(*decoder, *conf.Map) model
+	scalar func(*decoder, *conf.Map) scalarModel
+	loss   func(*decoder, *conf.Map) model
+}
+
+// kinds lists the models that can drive a quantity. A new process is one file,
+// one line here, and its keys in schema.go.
+func (q quantity) kinds() []kind {
+	out := []kind{{name: "constant", scalar: decodeConstant}, {name: "steps", scalar: decodeSteps}}
+	if !q.isProb() {
+		out = append(out, kind{name: "ou", scalar: decodeOU}, kind{name: "log-ou", scalar: decodeLogOU})
 	}
-	out := []kind{{"constant", decodeConstant}, {"steps", decodeSteps}}
-	switch {
-	case !q.isProb():
-		out = append(out, kind{"ou", decodeOU}, kind{"log-ou", decodeLogOU})
-	case q == loss:
-		out = append(out, kind{"ge", decodeGE}, kind{"ge-packet", decodeGEPacket})
+	if q.isTime() {
+		out = append(out, kind{name: "spikes", scalar: decodeSpikes})
 	}
-	return out
+	if q == loss {
+		out = append(out, kind{name: "ge", loss: decodeGE}, kind{name: "ge-packet", loss: decodeGEPacket},
+			kind{name: "markov", loss: decodeMarkov}, kind{name: "bursts", loss: decodeBursts})
+	}
+	return append(out, kind{name: "ramp", scalar: decodeRamp}, kind{name: "diurnal", scalar: decodeDiurnal},
+		kind{name: "sum", scalar: decodeSum}, kind{name: "product", scalar: decodeProduct})
 }
 
 // decode reads a value or a model. It returns nil after a fault.
 func (d *decoder) decode(n conf.Node) model {
+	k, m := d.kind(n, func(kind) bool { return true })
+	switch {
+	case m == nil && n.IsMap():
+		return nil
+	case m == nil:
+		return driven{constant(d.q.read(n)), d.q}
+	case k.loss != nil:
+		out := k.loss(d, m)
+		m.Done()
+		return out
+	}
+	out := k.scalar(d, m)
+	m.Done()
+	return driven{out, d.q}
+}
+
+// decodeScalar reads a value or a model of one number. It returns nil after a
+// fault.
+func (d *decoder) decodeScalar(n conf.Node) scalarModel {
+	k, m := d.kind(n, func(k kind) bool { return k.scalar != nil })
+	switch {
+	case m == nil && n.IsMap():
+		return nil
+	case m == nil:
+		return constant(d.q.read(n))
+	}
+	out := k.scalar(d, m)
+	m.Done()
+	return out
+}
+
+// kind returns the model that a mapping names; no mapping after a fault and for
+// a plain value.
+func (d *decoder) kind(n conf.Node, want func(kind) bool) (kind, *conf.Map) {
 	if !n.IsMap() {
-		return constant{d.q, d.q.read(n)}
+		return kind{}, nil
 	}
 	m := n.Map()
-	kinds := d.q.kinds()
+	kinds := slices.DeleteFunc(d.q.kinds(), func(k kind) bool { return !want(k) })
 	names := make([]string, len(kinds))
 	for i, k := range kinds {
 		names[i] = k.name
@@ -180,12 +301,10 @@ func (d *decoder) decode(n conf.Node) model {
 	name := m.Require("model").OneOf(names...)
 	for _, k := range kinds {
 		if k.name == name {
-			out := k.decode(d, m)
-			m.Done()
-			return out
+			return k, m
 		}
 	}
-	return nil
+	return kind{}, nil
 }
 
 // samples is how many instants k·step lie in [0, duration).

@@ -48,16 +48,31 @@ type Scenario struct {
 	links       []trace.Link
 	directions  []direction // in canonical order
 	warnings    []string
+
+	cells        []*cell
+	layers       []layer // in the order in which they apply
+	correlations []correlation
 }
 
 // direction is one direction of a link with its processes.
 type direction struct {
 	trace.LinkDir
+	models  []namedModel
+	regimes []regime
+}
+
+// regime is what a direction has in one regime of its link, in place of its own
+// processes.
+type regime struct {
+	name   string
 	models []namedModel
 }
 
+// namedModel is the model of a quantity; nil after a fault.
 type namedModel struct {
 	name string
+	q    quantity
+	ous  []*ou // the Ornstein–Uhlenbeck processes in it
 	model
 }
 
@@ -148,33 +163,87 @@ func (sc *Scenario) decode(doc *conf.Doc) {
 	if links.Len() > MaxLinks {
 		linksNode.Errorf("%d links: at most %d", links.Len(), MaxLinks)
 	}
+	if n, ok := m.Get("cells"); ok {
+		sc.decodeCells(n)
+	}
 	links.Each(sc.decodeLink)
-	m.Done()
-
 	slices.SortFunc(sc.links, func(a, b trace.Link) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(sc.directions, func(a, b direction) int { return a.Compare(b.LinkDir) })
+	for _, c := range sc.cells {
+		if len(c.links) == 0 {
+			sc.warnings = append(sc.warnings, "cells."+c.name+": no link is in it; name it as the cell of one")
+		}
+	}
+	if n, ok := m.Get("correlation"); ok {
+		sc.decodeCorrelations(n)
+	}
+	if n, ok := m.Get("shared_outages"); ok {
+		sc.decodeSharedOutages(n)
+	}
+	if n, ok := m.Get("events"); ok {
+		sc.decodeEvents(n)
+	}
+	m.Done()
 	if doc.Err() != nil {
 		return
 	}
+	sc.arrange()
 	if n := sc.bound(); n > MaxSteps {
 		durationNode.Errorf("up to %d steps: more than %d: shorten the duration or lengthen the step (%v)", n, MaxSteps, sc.step)
 	}
 }
 
-// bound is how many steps the timeline has at most.
+// arrange puts the layers into the order in which they apply: regimes choose
+// the processes, cells share what these give, handovers and outages come on top,
+// events last.
+func (sc *Scenario) arrange() {
+	for _, c := range sc.cells {
+		if len(c.links) > 0 {
+			sc.layers = append(sc.layers, c)
+		}
+	}
+	rank := func(l layer) int {
+		switch l.(type) {
+		case *regimes:
+			return 0
+		case *cell:
+			return 1
+		case *handovers:
+			return 2
+		case *outages:
+			return 3
+		case *sharedOutages:
+			return 4
+		}
+		return 5
+	}
+	slices.SortStableFunc(sc.layers, func(a, b layer) int { return rank(a) - rank(b) })
+}
+
+// bound is how many steps the timeline has at most; where chance has a part, with
+// a probability of less than 10^-20 it has more.
 func (sc *Scenario) bound() uint64 {
 	total := uint64(0)
 	for _, d := range sc.directions {
-		sampled, own := uint64(0), uint64(1)
+		own, sampled := uint64(1), false
+		add := func(n uint64, on bool) { own, sampled = saturatingAdd(own, n), sampled || on }
 		for _, m := range d.models {
-			n, onGrid := m.changes(sc.duration)
-			if onGrid {
-				sampled = samples(sc.duration, sc.step)
-			} else {
-				own = saturatingAdd(own, n-1) // without the one at 0
+			add(m.changes(sc.duration, sc.step))
+		}
+		for _, r := range d.regimes {
+			for _, m := range r.models {
+				add(m.changes(sc.duration, sc.step))
 			}
 		}
-		total = saturatingAdd(total, saturatingAdd(sampled, own))
+		for _, l := range sc.layers {
+			if l.concerns(d.LinkDir) {
+				add(l.changes(sc.duration, sc.step))
+			}
+		}
+		total = saturatingAdd(total, own)
+		if sampled {
+			total = saturatingAdd(total, samples(sc.duration, sc.step))
+		}
 	}
 	return total
 }
@@ -184,6 +253,23 @@ func (sc *Scenario) decodeLink(key, value conf.Node) {
 	m := value.Map()
 	if n, ok := m.Get("queue"); ok {
 		link.Queue = readQueue(n)
+	}
+	if n, ok := m.Get("slot"); ok {
+		link.Slot = readSlot(n)
+	}
+	if n, ok := m.Get("in_order"); ok {
+		link.Overtake = !n.Bool()
+	}
+	if n, ok := m.Get("cell"); ok {
+		sc.joinCell(n, link.Name)
+	}
+	var sets []*conf.Map // of the regimes
+	regimesNode, hasRegimes := m.Get("regimes")
+	var chain *regimes
+	if hasRegimes {
+		if chain, sets = decodeRegimes(link.Name, regimesNode); chain != nil {
+			sc.layers = append(sc.layers, chain)
+		}
 	}
 	for _, dir := range []trace.Direction{trace.Down, trace.Up} {
 		n, ok := m.Get(dir.String())
@@ -195,7 +281,16 @@ func (sc *Scenario) decodeLink(key, value conf.Node) {
 		} else {
 			link.Down = true
 		}
-		sc.directions = append(sc.directions, sc.decodeDirection(trace.LinkDir{Link: link.Name, Dir: dir}, n))
+		sc.directions = append(sc.directions, sc.decodeDirection(trace.LinkDir{Link: link.Name, Dir: dir}, n, chain, sets))
+	}
+	for i := range sets {
+		sets[i].Done()
+	}
+	if n, ok := m.Get("handovers"); ok {
+		sc.decodeHandovers(link.Name, n)
+	}
+	if n, ok := m.Get("outages"); ok {
+		sc.decodeOutages(link.Name, n)
 	}
 	if value.IsMap() && !link.Up && !link.Down {
 		m.Node().Errorf("link %q has no direction: write up (sender → receiver), down or both", link.Name)
@@ -204,20 +299,89 @@ func (sc *Scenario) decodeLink(key, value conf.Node) {
 	sc.links = append(sc.links, link)
 }
 
-func (sc *Scenario) decodeDirection(ld trace.LinkDir, n conf.Node) direction {
+// decodeDirection reads the processes of a direction, and those that it has in
+// the regimes of its link.
+func (sc *Scenario) decodeDirection(ld trace.LinkDir, n conf.Node, chain *regimes, sets []*conf.Map) direction {
 	out := direction{LinkDir: ld}
 	m := n.Map()
+	out.models = sc.decodeModels(m, ld, "links."+ld.String())
+	m.Done()
+	everywhere := len(sets) > 0 // every regime has a rate
+	for i := range sets {
+		r := regime{name: chain.names[i]}
+		if n, ok := sets[i].Get(ld.Dir.String()); ok {
+			m := n.Map()
+			r.models = sc.decodeModels(m, ld, fmt.Sprintf("links.%s.regimes.%s.%v", ld.Link, r.name, ld.Dir))
+			m.Done()
+		}
+		everywhere = everywhere && slices.ContainsFunc(r.models, func(m namedModel) bool { return m.q == rate })
+		out.regimes = append(out.regimes, r)
+	}
+	if !everywhere {
+		m.Require("rate")
+	}
+	return out
+}
+
+// decodeModels reads the models of the quantities that a mapping has.
+func (sc *Scenario) decodeModels(m *conf.Map, ld trace.LinkDir, path string) (out []namedModel) {
 	for _, q := range quantities() {
 		v, ok := m.Get(q.name)
-		if q.q == rate {
-			v, ok = m.Require(q.name), true
-		}
-		if !ok || !v.Present() {
+		if !ok {
 			continue
 		}
-		d := decoder{sc: sc, q: q.q, path: "links." + ld.String() + "." + q.name}
-		if mod := d.decode(v); mod != nil {
-			out.models = append(out.models, namedModel{q.name, mod})
+		named := namedModel{name: q.name, q: q.q}
+		d := decoder{sc: sc, q: q.q, path: path + "." + q.name, ous: &named.ous}
+		named.model = d.decode(v)
+		out = append(out, named)
+	}
+	return out
+}
+
+// joinCell puts a link into the cell that a node names.
+func (sc *Scenario) joinCell(n conf.Node, link string) {
+	name := n.Name()
+	if n.Failed() {
+		return
+	}
+	var names []string
+	for _, c := range sc.cells {
+		if c.name == name {
+			c.links = append(c.links, link)
+			return
+		}
+		names = append(names, c.name)
+	}
+	if names == nil {
+		n.Errorf("no cell %q: describe it under the scenario's cells", name)
+	} else {
+		n.Errorf("no cell %q: there are %s", name, strings.Join(names, ", "))
+	}
+}
+
+// readSlot reads the intervals at which packets leave.
+func readSlot(n conf.Node) *trace.Slot {
+	out := &trace.Slot{}
+	m := n.Map()
+	minNode := m.Require("min")
+	out.Min = readDelay(minNode)
+	out.Max = out.Min
+	if k, ok := m.Get("max"); ok {
+		if out.Max = readDelay(k); !k.Failed() && !minNode.Failed() && out.Max < out.Min {
+			k.Errorf("max lies below min")
+		}
+	}
+	if !minNode.Failed() && minNode.Present() && out.Max == 0 {
+		minNode.Errorf("slot 0s: write a time above 0, or leave slot out")
+	}
+	if k, ok := m.Get("packets"); ok {
+		if out.Packets = k.Int(); !k.Failed() && (out.Packets < 1 || out.Packets > trace.MaxSlotPackets) {
+			k.Errorf("%d packets: outside 1 to %d", out.Packets, trace.MaxSlotPackets)
+		}
+	}
+	if k, ok := m.Get("bytes"); ok {
+		if out.Bytes = k.Bytes(); !k.Failed() && (out.Bytes < 1 || out.Bytes > trace.MaxSlotBytes) {
+			k.Errorf("%d bytes: outside 1 to %d", out.Bytes, trace.MaxSlotBytes)
 		}
 	}
 	m.Done()
@@ -268,6 +432,10 @@ func (sc *Scenario) Meta() trace.Meta {
 		if q := links[i].Queue; q != nil {
 			copied := *q
 			links[i].Queue = &copied
+		}
+		if s := links[i].Slot; s != nil {
+			copied := *s
+			links[i].Slot = &copied
 		}
 	}
 	return trace.Meta{

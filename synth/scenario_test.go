@@ -83,6 +83,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// docs/parameters.md is what the schema says.
+func TestReference(t *testing.T) { golden(t, "../docs/parameters.md", synth.Reference()) }
+
 // TestGolden pins the conditions and the bytes of scenarios. They must be the
 // same on every machine: run it with GOAMD64=v3 and on arm64 as well.
 func TestGolden(t *testing.T) {

@@ -24,10 +24,25 @@ const (
 // sampled every 100 ms.
 func series(t *testing.T, direction string, value func(*trace.State) float64) [][]float64 {
 	t.Helper()
+	return seriesOf(t, "{up: "+direction+"}", "", value)
+}
+
+// seriesOf is series for the up direction of links; extra is what the scenario
+// holds besides. LINK stands for a link's name in both: extra is repeated.
+func seriesOf(t *testing.T, link, extra string, value func(*trace.State) float64) [][]float64 {
+	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "scenario: copies\nduration: %dms\nstep: 100ms\nseed: 11\nlinks:\n", length*100)
+	fmt.Fprintf(&text, "scenario: copies\nduration: %dms\nstep: 100ms\nseed: 11\n", length*100)
+	if head, item, ok := strings.Cut(extra, "\n"); ok {
+		fmt.Fprintln(&text, head)
+		for i := range copies {
+			fmt.Fprintln(&text, strings.ReplaceAll(item, "LINK", fmt.Sprintf("l%02d", i)))
+		}
+	}
+	fmt.Fprintln(&text, "links:")
 	for i := range copies {
-		fmt.Fprintf(&text, "  l%02d: {up: %s}\n", i, direction)
+		name := fmt.Sprintf("l%02d", i)
+		fmt.Fprintf(&text, "  %s: %s\n", name, strings.ReplaceAll(link, "LINK", name))
 	}
 	sc, err := Parse("copies", []byte(text.String()), Options{})
 	if err != nil {
@@ -39,13 +54,23 @@ func series(t *testing.T, direction string, value func(*trace.State) float64) []
 	}
 	err = sc.Synthesize(t.Context(), func(steps []trace.Step) error {
 		for i := range steps {
+			if steps[i].Dir != trace.Up {
+				continue
+			}
 			link := int(steps[i].Link[1]-'0')*10 + int(steps[i].Link[2]-'0')
-			at := int(steps[i].At / (100 * time.Millisecond))
+			// What begins between two instants is sampled at the second.
+			at := int((steps[i].At + 100*time.Millisecond - 1) / (100 * time.Millisecond))
 			x := out[link]
+			if len(x) > at { // several steps between two instants
+				x = x[:at]
+			}
 			for len(x) < at { // equal states were merged
 				x = append(x, x[len(x)-1])
 			}
-			out[link] = append(x, value(&steps[i].State))
+			if at < length {
+				x = append(x, value(&steps[i].State))
+			}
+			out[link] = x
 		}
 		return nil
 	}, nil)

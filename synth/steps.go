@@ -4,31 +4,33 @@ import (
 	"time"
 
 	"linktape/internal/conf"
-	"linktape/trace"
 )
 
 // steps is a list of instants and values. A value holds until the next instant;
 // with a period the list begins again there, without one the last value stays.
 type steps struct {
-	q      quantity
 	at     []time.Duration // from 0, rising
-	value  []float64
+	to     []float64
 	repeat time.Duration // 0: none
 }
 
-func decodeSteps(d *decoder, m *conf.Map) model {
-	out := &steps{q: d.q}
-	listNode := m.Require("steps")
+func decodeSteps(d *decoder, m *conf.Map) scalarModel {
+	return d.decodeList(m, m.Require("steps"), "value")
+}
+
+// decodeList reads a list of {at, KEY}, and the period beside it.
+func (d *decoder) decodeList(m *conf.Map, listNode conf.Node, key string) *steps {
+	out := &steps{}
 	list := listNode.List()
 	if listNode.IsList() && len(list) == 0 {
-		listNode.Errorf("the list is empty: write [{at: 0s, value: …}, …]")
+		listNode.Errorf("the list is empty: write [{at: 0s, %s: …}, …]", key)
 	}
 	rising := true
 	for i, n := range list {
 		step := n.Map()
 		atNode := step.Require("at")
 		at := atNode.Duration()
-		value := d.q.read(step.Require("value"))
+		value := d.q.read(step.Require(key))
 		step.Done()
 		switch ok := !atNode.Failed(); {
 		case ok && i == 0 && at != 0:
@@ -38,7 +40,7 @@ func decodeSteps(d *decoder, m *conf.Map) model {
 		}
 		rising = rising && !atNode.Failed()
 		out.at = append(out.at, at)
-		out.value = append(out.value, value)
+		out.to = append(out.to, value)
 	}
 	if n, ok := m.Get("repeat"); ok {
 		out.repeat = n.Duration()
@@ -55,14 +57,14 @@ func decodeSteps(d *decoder, m *conf.Map) model {
 	return out
 }
 
-func (m *steps) start(*stream, time.Duration) process { return &stepsProcess{steps: m} }
+func (m *steps) scalar(*env, string) scalar { return &stepsProcess{steps: m} }
 
-func (m *steps) changes(duration time.Duration) (uint64, bool) {
+func (m *steps) changes(duration, _ time.Duration) (uint64, bool) {
 	n := uint64(len(m.at))
 	if m.repeat != 0 {
 		n = saturatingMul(n, samples(duration, m.repeat))
 	}
-	return n, false
+	return n - 1, false
 }
 
 type stepsProcess struct {
@@ -71,14 +73,14 @@ type stepsProcess struct {
 	round time.Duration // start of its round
 }
 
-func (p *stepsProcess) advance(_ time.Duration, s *trace.State) time.Duration {
-	p.q.set(s, p.value[p.i])
+func (p *stepsProcess) value(time.Duration) (float64, time.Duration) {
+	v := p.to[p.i]
 	p.i++
 	if p.i == len(p.at) {
 		if p.repeat == 0 || p.round > never-2*p.repeat {
-			return never
+			return v, never
 		}
 		p.i, p.round = 0, p.round+p.repeat
 	}
-	return p.round + p.at[p.i]
+	return v, p.round + p.at[p.i]
 }

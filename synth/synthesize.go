@@ -22,10 +22,7 @@ const MaxTimeline = 1 << 20
 //
 // The error is the context's, or that of write.
 func (sc *Scenario) Synthesize(ctx context.Context, write func([]trace.Step) error, progress func(fraction float64)) error {
-	running := make([]runner, len(sc.directions))
-	for i, d := range sc.directions {
-		running[i] = newRunner(d, sc.seed, sc.step)
-	}
+	run := newRun(sc)
 	batch := make([]trace.Step, 0, batchSteps)
 	flush := func(t time.Duration) error {
 		if err := ctx.Err(); err != nil {
@@ -44,12 +41,12 @@ func (sc *Scenario) Synthesize(ctx context.Context, write func([]trace.Step) err
 	}
 	sinceFlush := 0 // advances, also those that change nothing
 	for t := time.Duration(0); t < sc.duration; {
-		next := never
-		for i := range running {
-			r := &running[i]
+		next := run.advanceLayers(t)
+		for i := range run.runners {
+			r := &run.runners[i]
 			if r.next == t {
 				if r.advance(t) {
-					batch = append(batch, trace.Step{At: t, Link: r.Link, Dir: r.Dir, State: r.state})
+					batch = append(batch, trace.Step{At: t, Link: r.Link, Dir: r.Dir, State: r.last})
 					if len(batch) == batchSteps {
 						if err := flush(t); err != nil {
 							return err
@@ -72,43 +69,177 @@ func (sc *Scenario) Synthesize(ctx context.Context, write func([]trace.Step) err
 	return flush(sc.duration)
 }
 
-// runner is a direction at work.
-type runner struct {
-	trace.LinkDir
-	processes []process
-	due       []time.Duration // by process: its next instant
-	next      time.Duration   // the earliest of them
-	state     trace.State
-	last      trace.State // the state of the last step
-	started   bool
+// run is a scenario at work.
+type run struct {
+	*Scenario
+	layers  []runLayer
+	runners []runner
 }
 
-func newRunner(d direction, seed uint64, step time.Duration) runner {
-	r := runner{LinkDir: d.LinkDir, due: make([]time.Duration, len(d.models))}
-	r.state.Carrier = true
-	for _, m := range d.models {
-		s := newStream(seed, d.Link, d.Dir.String(), m.name)
-		r.processes = append(r.processes, m.start(s, step))
+type runLayer struct {
+	running
+	next    time.Duration
+	runners []int // those that it concerns
+}
+
+func newRun(sc *Scenario) *run {
+	r := &run{Scenario: sc}
+	noises := make(map[quantity]map[trace.LinkDir]*noise)
+	for i := range sc.correlations {
+		c := &sc.correlations[i]
+		set := newNoiseSet(c, sc.seed)
+		if noises[c.q] == nil {
+			noises[c.q] = make(map[trace.LinkDir]*noise)
+		}
+		for j, ld := range c.members {
+			noises[c.q][ld] = &noise{set, j}
+		}
+	}
+	for _, d := range sc.directions {
+		e := env{LinkDir: d.LinkDir, seed: sc.seed, step: sc.step}
+		x := runner{LinkDir: d.LinkDir, base: startGroup(d.models, e, noises)}
+		x.base.state.Carrier = true
+		for _, g := range d.regimes {
+			x.regimes = append(x.regimes, startGroup(g.models, e, noises))
+		}
+		r.runners = append(r.runners, x)
+	}
+	for _, l := range sc.layers {
+		started := runLayer{running: l.start(r)}
+		chain, _ := started.running.(*runningRegimes)
+		for i := range r.runners {
+			x := &r.runners[i]
+			if !l.concerns(x.LinkDir) {
+				continue
+			}
+			started.runners = append(started.runners, i)
+			if chain != nil {
+				x.chain = chain
+			} else {
+				x.effects = append(x.effects, started.running)
+			}
+		}
+		r.layers = append(r.layers, started)
 	}
 	return r
 }
 
-// advance brings the state to instant t and reports whether it is a new one.
-func (r *runner) advance(t time.Duration) bool {
+// advanceLayers brings the layers to instant t, makes the directions that they
+// concern due, and returns when a layer is due next.
+func (r *run) advanceLayers(t time.Duration) time.Duration {
 	next := never
-	for i, due := range r.due {
+	for i := range r.layers {
+		l := &r.layers[i]
+		if l.next == t {
+			l.next = l.advance(t)
+			for _, k := range l.runners {
+				r.runners[k].next = t
+			}
+		}
+		next = min(next, l.next)
+	}
+	return next
+}
+
+// group is a set of processes that run together, and the state that they drive.
+type group struct {
+	processes  []process
+	quantities []quantity
+	due        []time.Duration // by process: its next instant
+	state      trace.State
+}
+
+func startGroup(models []namedModel, e env, noises map[quantity]map[trace.LinkDir]*noise) group {
+	g := group{due: make([]time.Duration, len(models))}
+	for _, m := range models {
+		e.noise = noises[m.q][e.LinkDir]
+		g.processes = append(g.processes, m.start(&e, m.name))
+		g.quantities = append(g.quantities, m.q)
+	}
+	return g
+}
+
+// advance brings the processes to instant t and returns the next one.
+func (g *group) advance(t time.Duration) time.Duration {
+	next := never
+	for i, due := range g.due {
 		if due == t {
-			due = r.processes[i].advance(t, &r.state)
-			r.due[i] = due
+			due = g.processes[i].advance(t, &g.state)
+			g.due[i] = due
 		}
 		next = min(next, due)
 	}
-	r.next = next
-	if r.started && r.state == r.last {
+	return next
+}
+
+// runner is a direction at work.
+type runner struct {
+	trace.LinkDir
+	base    group
+	regimes []group         // by regime: what it has in place of base
+	chain   *runningRegimes // nil: none
+	effects []running       // of layers, in the order in which they apply
+	next    time.Duration
+	last    trace.State // the state of the last step
+	started bool
+}
+
+// advance brings the state to instant t and reports whether it is a new one.
+func (r *runner) advance(t time.Duration) bool {
+	r.next = r.base.advance(t)
+	for i := range r.regimes {
+		r.next = min(r.next, r.regimes[i].advance(t))
+	}
+	if r.chain == nil && r.effects == nil {
+		if r.started && r.base.state == r.last {
+			return false
+		}
+		r.started, r.last = true, r.base.state
+		return true
+	}
+	state := r.base.state
+	if r.chain != nil {
+		active := &r.regimes[r.chain.active]
+		for _, q := range active.quantities {
+			q.copy(&state, &active.state)
+		}
+		if state.Label != labelBad {
+			state.Label = r.chain.names[r.chain.active]
+		}
+	}
+	for _, e := range r.effects {
+		e.apply(r.LinkDir, &state)
+	}
+	if r.started && state == r.last {
 		return false
 	}
-	r.started, r.last = true, r.state
+	r.started, r.last = true, state
 	return true
+}
+
+// redraw puts the processes of the rate at another deviate.
+func (r *runner) redraw(z float64) {
+	for _, g := range append([]group{r.base}, r.regimes...) {
+		for i, q := range g.quantities {
+			if q == rate {
+				redraw(g.processes[i], z)
+			}
+		}
+	}
+}
+
+// redraw looks for the Ornstein–Uhlenbeck processes in what drives a quantity.
+func redraw(p any, z float64) {
+	switch p := p.(type) {
+	case *drivenProcess:
+		redraw(p.scalar, z)
+	case *combinedProcess:
+		for _, term := range p.running {
+			redraw(term, z)
+		}
+	case *ouProcess:
+		p.redraw(z)
+	}
 }
 
 // Timeline makes the whole timeline in memory. Above [MaxTimeline] steps it is

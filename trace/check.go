@@ -212,6 +212,15 @@ func (t *Timeline) Check() error {
 	return c.Finish()
 }
 
+// CheckLabel verifies a label: valid UTF-8 that can be printed, of at most
+// [MaxLabel] bytes.
+func CheckLabel(s string) error {
+	if problem := checkLabel(s); problem != "" {
+		return fmt.Errorf("label %q: %s", clip(s), problem)
+	}
+	return nil
+}
+
 func checkLabel(s string) string {
 	if len(s) > MaxLabel {
 		return fmt.Sprintf("longer than %d bytes", MaxLabel)
@@ -257,6 +266,11 @@ func checkMeta(m *Meta, faults *FaultsError) {
 			case c > 0:
 				add(link, "", fmt.Sprintf("out of order: follows %q; sort links by name", clip(m.Links[i-1].Name)))
 			}
+		}
+		if s := l.Slot; s != nil && !(s.Min >= 0 && s.Min <= s.Max && s.Max > 0 && s.Max <= MaxDelay &&
+			s.Packets >= 0 && s.Packets <= MaxSlotPackets && s.Bytes >= 0 && s.Bytes <= MaxSlotBytes) {
+			add(link+" slot", fmt.Sprintf("%v to %v, %d packets, %d bytes", s.Min, s.Max, s.Packets, s.Bytes),
+				fmt.Sprintf("write a time above 0 and up to %v, min first, and numbers up to %d", MaxDelay, MaxSlotPackets))
 		}
 		if l.Queue == nil {
 			continue

@@ -520,8 +520,11 @@ func otherWriter(t testing.TB, tl *Timeline, props ...parquet.WriterProperty) []
 			case *file.BooleanColumnChunkWriter:
 				_, err = cw.WriteBatch(buf.carrier[begin:end], nil, nil)
 			case *file.ByteArrayColumnChunkWriter:
-				part := stringColumn{ids: buf.strings[c.slot].ids[begin:end], table: buf.strings[c.slot].table}
-				err = part.write(cw)
+				var part []parquet.ByteArray
+				for _, id := range buf.strings[c.slot].ids[begin:end] {
+					part = append(part, buf.strings[c.slot].table[id])
+				}
+				_, err = cw.WriteBatch(part, nil, nil)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"cmp"
+	"math"
 	"time"
 )
 
@@ -123,7 +124,28 @@ type Link struct {
 	Up    bool   `json:"up"`   // the timeline has steps for sender → receiver
 	Down  bool   `json:"down"` // the timeline has steps for receiver → sender
 	Queue *Queue `json:"queue,omitempty"`
+	Slot  *Slot  `json:"slot,omitempty"`
+
+	// Overtake lets packets overtake one another where the delay falls or has
+	// jitter; otherwise they arrive in the order in which they were sent.
+	Overtake bool `json:"overtake,omitempty"`
 }
+
+// Slot says that a link's packets leave in bursts, as a radio scheduler grants
+// them: from one opportunity to the next passes a time drawn evenly from Min to
+// Max (netem's slot; net/sched/sch_netem.c, get_slot_next).
+type Slot struct {
+	Min     time.Duration `json:"min_ns"`
+	Max     time.Duration `json:"max_ns"`
+	Packets int64         `json:"packets,omitempty"` // at most in one burst; 0: no limit
+	Bytes   int64         `json:"bytes,omitempty"`   // likewise, overshot by up to one packet
+}
+
+// Limits of what a [Slot] holds: what the kernel's attributes do.
+const (
+	MaxSlotPackets = math.MaxInt32
+	MaxSlotBytes   = math.MaxInt32
+)
 
 // Source says where an imported direction came from and how it was read.
 type Source struct {

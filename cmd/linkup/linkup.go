@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			"linkup down demo",
 		Commands: []*ucli.Command{{
 			Name: "plan", ArgsUsage: "(TOPOLOGY | --links a,b,c | --tape TAPE)",
-			Flags:  append(source, &ucli.StringFlag{Name: "format", Value: "text", Usage: "text, or tc: a shell script that does the same by hand"}),
+			Flags:  append(slices.Clone(source), &ucli.StringFlag{Name: "format", Value: "text", Usage: "text, or tc: a shell script that does the same by hand"}),
 			Usage:  "print what up would create, in order, as ip and tc commands",
 			Action: func(c *ucli.Context) error { return plan(c, stdout) },
 		}, {
@@ -219,42 +219,51 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f, _, err := netsetup.Probe()
+	p, err := build(ctx, c, t, stderr)
 	if err != nil {
 		return err
 	}
-	if err := choose(c, t, f); err != nil {
-		return err
-	}
-	name := c.String("name")
-	p, err := netsetup.NewPlan(name, t, f)
-	if err != nil {
-		return err
-	}
-	p.Owner = c.Int("owner")
-	progress := cli.NewProgress(stderr, "building run "+name)
-	err = netsetup.Up(ctx, p, progress.Set)
-	progress.Done()
-	if err != nil {
-		return err
-	}
-	printWarnings(stderr, t, f)
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "LINK\tDEVICE\tSENDER\tRECEIVER\tSHAPER\tQUEUE\tPATH")
 	for i, l := range t.Links {
 		a := t.Addresses(i)
-		device, far := t.LinkDevices(name, i)
+		device, far := t.LinkDevices(p.Run, i)
 		if far != device {
 			device += " " + far
 		}
 		path := "none"
-		if f.Netem && l.Path != netsetup.PathNone {
+		if p.Features.Netem && l.Path != netsetup.PathNone {
 			path = "netem"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\t%s\n", l.Name, device,
 			a.Sender[0].Addr(), a.Receiver[0].Addr(), l.Shaper, queue(l.Queue), path)
 	}
 	return w.Flush()
+}
+
+// build builds a run of a topology as the flags ask for it, and says what is to
+// be known of it.
+func build(ctx context.Context, c *ucli.Context, t *netsetup.Topology, stderr io.Writer) (*netsetup.Plan, error) {
+	f, _, err := netsetup.Probe()
+	if err != nil {
+		return nil, err
+	}
+	if err := choose(c, t, f); err != nil {
+		return nil, err
+	}
+	p, err := netsetup.NewPlan(c.String("name"), t, f)
+	if err != nil {
+		return nil, err
+	}
+	p.Owner = c.Int("owner")
+	progress := cli.NewProgress(stderr, "building run "+p.Run)
+	err = netsetup.Up(ctx, p, progress.Set)
+	progress.Done()
+	if err != nil {
+		return nil, err
+	}
+	printWarnings(stderr, t, f)
+	return p, nil
 }
 
 func wantsPath(t *netsetup.Topology) bool {

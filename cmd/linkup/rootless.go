@@ -115,24 +115,9 @@ func inside(ctx context.Context, source []ucli.Flag, stderr io.Writer) *ucli.Com
 			if err != nil {
 				return err
 			}
-			f, _, err := netsetup.Probe()
-			if err != nil {
+			if _, err := build(ctx, c, t, stderr); err != nil {
 				return err
 			}
-			if err := choose(c, t, f); err != nil {
-				return err
-			}
-			p, err := netsetup.NewPlan(c.String("name"), t, f)
-			if err != nil {
-				return err
-			}
-			progress := cli.NewProgress(stderr, "building run "+p.Run)
-			err = netsetup.Up(ctx, p, progress.Set)
-			progress.Done()
-			if err != nil {
-				return err
-			}
-			printWarnings(stderr, t, f)
 			path, err := exec.LookPath(command[0])
 			if err != nil {
 				return err

@@ -125,7 +125,6 @@ type written struct {
 	meta  trace.Meta
 	steps int64
 	sha   string
-	stats []trace.Stats
 }
 
 // writeTape writes the steps that make passes on as a tape at path, or to
@@ -148,13 +147,9 @@ func writeTape(ctx context.Context, path string, stdout io.Writer, meta trace.Me
 	}
 	defer w.Abort()
 	out := &written{meta: meta}
-	stats := trace.NewStatsCollector(meta, trace.StatsOptions{})
 	err = make(func(steps []trace.Step) error {
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		for i := range steps {
-			stats.Step(&steps[i])
 		}
 		out.steps += int64(len(steps))
 		return w.Write(steps)
@@ -170,7 +165,7 @@ func writeTape(ctx context.Context, path string, stdout io.Writer, meta trace.Me
 			return nil, err
 		}
 	}
-	out.sha, out.stats = w.SHA256(), stats.Finish()
+	out.sha = w.SHA256()
 	return out, nil
 }
 

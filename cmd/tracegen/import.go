@@ -253,9 +253,13 @@ func doImport(c *ucli.Context) error {
 		}
 	}
 	progress := cli.NewProgress(stderr, "import")
+	stats := trace.NewStatsCollector(meta, trace.StatsOptions{})
 	tape, err := writeTape(c.Context, path, c.App.Writer, meta, func(write func([]trace.Step) error) error {
 		return batches(steps, func(b []trace.Step) error {
 			progress.Set(float64(b[0].At) / float64(meta.Duration))
+			for i := range b {
+				stats.Step(&b[i])
+			}
 			return write(b)
 		})
 	})
@@ -263,7 +267,7 @@ func doImport(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range tape.stats {
+	for _, s := range stats.Finish() {
 		fmt.Fprintf(stderr, "%s.%s: mean %s, p5 %s, p50 %s, p95 %s Mbit/s, %s %% empty, longest gap %v\n", s.Link, s.Dir,
 			mbits(s.RateMean), mbits(s.RateP5), mbits(s.RateP50), mbits(s.RateP95), percent(s.EmptyFraction), s.LongestGap)
 	}

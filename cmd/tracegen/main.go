@@ -31,7 +31,7 @@ written 100ms or 2m, rates 6Mbit, sizes 64KB, probabilities 0.02 or 2%.
 		DisableSliceFlagSeparator: true,
 		Commands: []*ucli.Command{
 			synthCommand(), importCommand(), exportCommand(),
-			infoCommand(), plotCommand(), listCommand(), showCommand(),
+			infoCommand(), plotCommand(), listCommand(), showCommand(), schemaCommand(),
 		},
 	}, stdin, stdout, stderr)
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linktape/trace"
+	"linktape/trace/suggest"
 )
 
 // Doc is one parsed file with the faults that its decoder found.
@@ -223,7 +224,7 @@ func (n Node) Name() string {
 
 // OneOf returns a text that is one of the words.
 func (n Node) OneOf(words ...string) string {
-	s, ok := n.scalar("one of " + list(words))
+	s, ok := n.scalar("one of " + suggest.List(words))
 	if !ok {
 		return ""
 	}
@@ -232,10 +233,10 @@ func (n Node) OneOf(words ...string) string {
 			return s
 		}
 	}
-	if near := nearest(s, words); near != "" {
-		n.Errorf("unknown %q: did you mean %q? One of %s", s, near, list(words))
+	if near := suggest.Nearest(s, words); near != "" {
+		n.Errorf("unknown %q: did you mean %q? One of %s", s, near, suggest.List(words))
 	} else {
-		n.Errorf("unknown %q: write one of %s", s, list(words))
+		n.Errorf("unknown %q: write one of %s", s, suggest.List(words))
 	}
 	return ""
 }
@@ -330,7 +331,7 @@ func (m *Map) Done() {
 			known = known || name == k.text
 		}
 		if !known {
-			Node{m.node.doc, k}.Errorf("unknown key %q: %s", k.text, suggest(k.text, m.known))
+			Node{m.node.doc, k}.Errorf("unknown key %q: %s", k.text, suggest.Among(k.text, m.known))
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"linktape/trace/suggest"
 )
 
 // Set replaces or adds a value before decoding. The path is dotted: mapping
@@ -103,13 +105,13 @@ func (d *Doc) Set(path, value string) error {
 }
 
 func suggestKeys(part string, keys []string) string {
-	if near := nearest(part, keys); near != "" {
+	if near := suggest.Nearest(part, keys); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(keys) == 0 {
 		return "it is empty"
 	}
-	return "it has " + list(keys)
+	return "it has " + suggest.List(keys)
 }
 
 func move(n *node, src *source, by int) {

@@ -71,6 +71,7 @@ type exception struct {
 func exceptions() []exception {
 	return []exception{
 		{"internal/table", "github.com/apache/arrow/...", "writes logs and counters, which are no tapes"},
+		{"internal/bare", "github.com/apache/arrow/...", "is what benchmarks compare the writing of tapes with"},
 		{"internal/demo", "linktape/...", "is a command that runs the others, kept out of bin's tools for users"},
 	}
 }

@@ -1,0 +1,2 @@
+// Package suggest finds what was perhaps meant by a misspelt name.
+package suggest
