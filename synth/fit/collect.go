@@ -18,7 +18,7 @@ const DefaultBin = 100 * time.Millisecond
 // where the tape does not say that it is one.
 const DefaultOutage = 300 * time.Millisecond
 
-// maxBins bounds the memory of a direction, which takes up to four numbers for
+// maxBins bounds the memory of a direction, which takes four numbers for
 // each bin.
 const maxBins = 8 << 20
 
@@ -49,7 +49,8 @@ type row struct {
 	bin time.Duration
 	// by bin; an outage that counts makes rate and delay NaN
 	rate, delay, jitter []float64
-	label               []string // of the bin's start, without those of processes; nil = none
+	delayTop            []float64 // highest in the bin
+	label               []string  // of the bin's start, without those of processes; nil = none
 	outages             []run
 	losses              []lossSpan
 	ge                  trace.GE
@@ -65,12 +66,6 @@ type lossSpan struct {
 	from, to time.Duration
 	loss     float64
 	label    string
-}
-
-// survey is what the first reading finds.
-type survey struct {
-	gaps  map[trace.LinkDir]*gapCount
-	rates map[trace.LinkDir]*trace.Step
 }
 
 // gapCount counts distances between the steps of a direction. Distances are
@@ -125,6 +120,11 @@ func (g *gapCount) median() time.Duration {
 
 // collect reads the timeline twice: for its steps' distances, and for the bins.
 func collect(meta trace.Meta, steps Steps, opts Options) ([]*row, error) {
+	return collectBins(meta, steps, opts, nil)
+}
+
+// collectBins is collect with the bins of some directions given.
+func collectBins(meta trace.Meta, steps Steps, opts Options, bins map[trace.LinkDir]time.Duration) ([]*row, error) {
 	gaps := map[trace.LinkDir]*gapCount{}
 	for _, ld := range meta.Directions() {
 		gaps[ld] = &gapCount{count: map[time.Duration]int{}}
@@ -146,19 +146,22 @@ func collect(meta trace.Meta, steps Steps, opts Options) ([]*row, error) {
 	for _, ld := range meta.Directions() {
 		g := gaps[ld]
 		bin := opts.Bin
+		if own, ok := bins[ld]; ok {
+			bin = own
+		}
 		if bin == 0 {
 			bin = g.median()
 			if g.total < 16 || bin < 10*time.Millisecond {
 				bin = DefaultBin
 			}
 		}
-		bins := int64(meta.Duration / bin)
-		if bins > maxBins {
-			return nil, fmt.Errorf("fit %v: %d bins of %v: at most %d: choose a longer bin", ld, bins, bin, maxBins)
+		count := int64(meta.Duration / bin)
+		if count > maxBins {
+			return nil, fmt.Errorf("fit %v: %d bins of %v: at most %d: choose a longer bin", ld, count, bin, maxBins)
 		}
 		r := &row{ld: ld, bin: bin, duration: meta.Duration, grid: g.grid}
 		rows = append(rows, r)
-		binners[ld] = newBinner(r, int(bins), opts.Outage)
+		binners[ld] = newBinner(r, int(count), opts.Outage)
 	}
 	spans := trace.NewSpanner(meta.Duration, func(sp trace.Span) { binners[sp.LinkDir].span(&sp) })
 	for s, err := range steps() {
@@ -178,9 +181,6 @@ func collect(meta trace.Meta, steps Steps, opts Options) ([]*row, error) {
 type binner struct {
 	*row
 	threshold time.Duration
-	known     []float64 // ns of each bin that rate and delay are known for
-	stall     []run     // the runs of the newest outage, which may be too short
-	shared    time.Duration
 	lossGCD   time.Duration
 }
 
@@ -189,6 +189,7 @@ func newBinner(r *row, bins int, threshold time.Duration) *binner {
 		threshold = DefaultOutage
 	}
 	r.rate, r.delay, r.jitter = make([]float64, bins), make([]float64, bins), make([]float64, bins)
+	r.delayTop = make([]float64, bins)
 	r.geSame = true
 	return &binner{row: r, threshold: threshold}
 }
@@ -210,7 +211,7 @@ func outageKind(s *trace.State) OutageKind {
 func (b *binner) span(sp *trace.Span) {
 	kind := outageKind(&sp.State)
 	if kind != "" {
-		labelled := sp.Label == "outage" || kind == CarrierDown
+		labelled := sp.Label == "outage" || sp.Label == "handover" || kind == CarrierDown
 		n := len(b.outages)
 		// A handover within an outage, or another kind, goes on with it.
 		if n > 0 && b.outages[n-1].to == sp.From {
@@ -246,6 +247,7 @@ func (b *binner) span(sp *trace.Span) {
 		b.rate[k] += w * float64(sp.Capacity())
 		b.delay[k] += w * float64(sp.Delay)
 		b.jitter[k] += w * float64(sp.Jitter)
+		b.delayTop[k] = max(b.delayTop[k], float64(sp.Delay))
 		if from == time.Duration(k)*b.bin && regimeLabel(sp.Label) {
 			if b.label == nil {
 				b.label = make([]string, len(b.rate))

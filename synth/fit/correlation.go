@@ -12,11 +12,10 @@ import (
 type Correlation struct {
 	A string `json:"a"`
 	B string `json:"b"`
-	// Rho is the correlation of the normal steps that drive the two
-	// Ornstein–Uhlenbeck parts, by maximum likelihood of both series together
-	// with the processes that were fitted to each: white noise, which is each
-	// link's own, and unequal τ are accounted for. The interval is that of the
-	// profile likelihood.
+	// Rho is the correlation of the two Ornstein–Uhlenbeck parts at one instant,
+	// as a scenario has it, by maximum likelihood of both series together with
+	// the processes that were fitted to each: the white noise, which is each
+	// link's own, is accounted for.
 	Rho Estimate `json:"rho"`
 	// Plain is the correlation of the series themselves, in the scale in which
 	// they are normal: noise makes it smaller. Its interval is Fisher's z with
@@ -142,12 +141,15 @@ func correlate(a, b normalSeries) (*Correlation, error) {
 		variance += sq(z - zeta)
 	}
 	half = normalQ() * math.Sqrt(variance)
-	out.Rho = Estimate{zeta, zeta - half, zeta + half}.apply(math.Tanh)
+	// The likelihood is in the correlation of the steps that drive the parts,
+	// which is larger where their τ differ.
+	same := math.Sqrt((1-fa*fa)*(1-fb*fb)) / (1 - fa*fb)
+	out.Rho = Estimate{zeta, zeta - half, zeta + half}.apply(func(z float64) float64 { return same * math.Tanh(z) })
 	return out, nil
 }
 
-// bestZeta returns artanh ρ of the highest likelihood near start, with its
-// standard error, by Newton's method.
+// bestZeta returns artanh of the steps' correlation with the highest likelihood
+// near start, and its standard error, by Newton's method.
 func bestZeta(a, b normalSeries, n int, start float64) (zeta, se float64) {
 	f := func(z float64) float64 { return pairLikelihood(a, b, math.Tanh(z), n) }
 	const h = 0.01

@@ -289,7 +289,10 @@ func TestCoverageCorrelation(t *testing.T) {
 				if len(rep.Correlations) != 1 {
 					t.Fatalf("seed %d: %v", seed, rep.Warnings)
 				}
-				got.see("rho", rep.Correlations[0].Rho, c.rho)
+				// Of the parts themselves, whose steps have the correlation c.rho.
+				a, b := math.Exp(-0.1/c.tau[0]), math.Exp(-0.1/c.tau[1])
+				rho := c.rho * math.Sqrt((1-a*a)*(1-b*b)) / (1 - a*b)
+				got.see("rho", rep.Correlations[0].Rho, rho)
 				if c.noise[0] == 0 || c.rho == 0 { // what the plain correlation is of
 					got.see("plain", rep.Correlations[0].Plain, c.rho)
 				}

@@ -26,8 +26,9 @@ type Spikes struct {
 // spike rises: a normal variable does so once in 10⁹ samples.
 const spikeLimit = 6
 
-// fitDelay describes a delay; nil where it is 0 throughout.
-func fitDelay(x []float64, bin time.Duration) (*Delay, error) {
+// fitDelay describes a delay; nil where it is 0 throughout. top, if not nil, is
+// the highest value in each bin, which shows spikes shorter than that.
+func fitDelay(x, top []float64, bin time.Duration) (*Delay, error) {
 	var v []float64
 	for _, d := range x {
 		if !math.IsNaN(d) {
@@ -38,19 +39,25 @@ func fitDelay(x []float64, bin time.Duration) (*Delay, error) {
 		return nil, nil
 	}
 	slices.Sort(v)
-	if v[len(v)-1] == 0 {
+	highest := v[len(v)-1]
+	for i, d := range top {
+		if !math.IsNaN(x[i]) {
+			highest = max(highest, d)
+		}
+	}
+	if highest == 0 {
 		return nil, nil
 	}
 	out := &Delay{Base: v[len(v)/100]}
 	rest := x
 	median := v[len(v)/2]
 	// The scale is that of the lower half, which spikes do not widen.
-	deviation := (median - v[len(v)*1587/10000])
-	if limit := median + spikeLimit*deviation; deviation > 0 && v[len(v)-1] > limit {
+	deviation := median - v[len(v)*1587/10000]
+	if limit := median + spikeLimit*deviation; deviation > 0 && highest > limit {
 		// A skewed delay goes far without spikes: these are few.
 		above, _ := slices.BinarySearch(v, limit)
 		if share := float64(len(v)-above) / float64(len(v)); share < 0.1 {
-			rest, out.Spikes = takeSpikes(x, median, median+0.6*spikeLimit*deviation, limit, bin)
+			rest, out.Spikes = takeSpikes(x, top, median, median+0.6*spikeLimit*deviation, limit, bin)
 		}
 	}
 	p, err := fitProcess(rest, nil, bin)
@@ -71,8 +78,11 @@ func fitDelay(x []float64, bin time.Duration) (*Delay, error) {
 
 // takeSpikes blanks the runs above low that reach limit, with the bins beside
 // them, and describes them; nil with fewer than 3.
-func takeSpikes(x []float64, median, low, limit float64, bin time.Duration) ([]float64, *Spikes) {
+func takeSpikes(x, top []float64, median, low, limit float64, bin time.Duration) ([]float64, *Spikes) {
 	rest := slices.Clone(x)
+	if top == nil {
+		top = x
+	}
 	s := &Spikes{}
 	var heights []float64
 	length, known := 0, 0
@@ -81,16 +91,16 @@ func takeSpikes(x []float64, median, low, limit float64, bin time.Duration) ([]f
 			continue
 		}
 		known++
-		if x[t] < low {
+		if top[t] < low {
 			continue
 		}
-		end, top := t, 0.0
-		for end < len(x) && x[end] >= low {
-			top = max(top, x[end])
+		end, peak := t, 0.0
+		for end < len(x) && top[end] >= low && !math.IsNaN(x[end]) {
+			peak = max(peak, top[end])
 			end++
 		}
-		if top >= limit {
-			heights = append(heights, math.Log(top-median))
+		if peak >= limit {
+			heights = append(heights, math.Log(peak-median))
 			length += end - t
 			for k := max(0, t-1); k < min(len(x), end+1); k++ {
 				rest[k] = math.NaN()

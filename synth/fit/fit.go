@@ -119,11 +119,11 @@ func (rep *Report) direction(r *row, opts Options) *Direction {
 		rep.warnf("%v: loss: its course fits no process: its mean is used", r.ld)
 	}
 	for _, q := range []struct {
-		name string
-		x    []float64
-		to   **Delay
-	}{{"delay", r.delay, &d.Delay}, {"jitter", r.jitter, &d.Jitter}} {
-		if *q.to, err = fitDelay(q.x, r.bin); err != nil {
+		name   string
+		x, top []float64
+		to     **Delay
+	}{{"delay", r.delay, r.delayTop, &d.Delay}, {"jitter", r.jitter, nil, &d.Jitter}} {
+		if *q.to, err = fitDelay(q.x, q.top, r.bin); err != nil {
 			rep.warnf("%v: %s: %v", r.ld, q.name, err)
 		} else if *q.to != nil {
 			rep.shortOf(r.ld, q.name, (*q.to).Process)

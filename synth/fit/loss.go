@@ -34,7 +34,7 @@ type Tail struct {
 	Max   float64  `json:"max_s"`
 	N     int      `json:"n"` // lengths above Min
 	// Vuong is the normalised log likelihood ratio of Pareto against exponential
-	// above Min (Vuong 1989); above 1.96 the tail is heavy.
+	// above Min (Vuong 1989); above 1.645 the tail is heavy, which an exponential one seems with probability 5 %.
 	Vuong float64 `json:"vuong"`
 	Heavy bool    `json:"heavy"`
 }
@@ -253,6 +253,6 @@ func fitTail(x []float64, grid float64) *Tail {
 	if sd > 0 {
 		best.Vuong = mean / sd * math.Sqrt(float64(best.N))
 	}
-	best.Heavy = best.Vuong > normalQ() && best.N >= 30 && best.Alpha.Value < 3
+	best.Heavy = best.Vuong > 1.645 && best.N >= 30 && best.Alpha.Value < 3
 	return best
 }

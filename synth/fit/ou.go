@@ -329,6 +329,9 @@ func profileInterval(f func([]float64) float64, at, steps []float64, along int, 
 // of the value, also for the logarithmic form (log-normal moments).
 func (g *gaussian) estimates(logarithmic bool, span float64) (mean, cv, tau, noise Estimate) {
 	z := normalQ()
+	// Over 300 runs of 1000 τ the spread of ln σ was 1.07 times what the observed
+	// information says.
+	const wider = 1.07
 	tau = Estimate{g.tau, g.tauCI[0], g.tauCI[1]}
 	noise = Estimate{g.noise, g.wCI[0], g.wCI[1]}
 	effective := span / (2 * g.tau)
@@ -339,7 +342,7 @@ func (g *gaussian) estimates(logarithmic bool, span float64) (mean, cv, tau, noi
 		centre := g.mu + s2/2
 		se := math.Sqrt(vMu + s2*s2*vSigma + 2*s2*c)
 		mean = Estimate{centre, centre - t*se, centre + t*se}.apply(math.Exp)
-		half := z * math.Sqrt(vSigma)
+		half := wider * z * math.Sqrt(vSigma)
 		ls := math.Log(g.sigma)
 		cv = Estimate{ls, ls - half, ls + half}.apply(func(l float64) float64 { return math.Sqrt(math.Expm1(math.Exp(2 * l))) })
 		return mean, cv, tau, noise
@@ -347,7 +350,7 @@ func (g *gaussian) estimates(logarithmic bool, span float64) (mean, cv, tau, noi
 	se := math.Sqrt(vMu)
 	mean = Estimate{g.mu, g.mu - t*se, g.mu + t*se}
 	value := g.sigma / g.mu
-	half := z * math.Sqrt(vSigma+vMu/sq(g.mu)-2*c/g.mu)
+	half := wider * z * math.Sqrt(vSigma+vMu/sq(g.mu)-2*c/g.mu)
 	cv = Estimate{value, value * math.Exp(-half), value * math.Exp(half)}
 	return mean, cv, tau, noise
 }
