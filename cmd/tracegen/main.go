@@ -32,6 +32,7 @@ written 100ms or 2m, rates 6Mbit, sizes 64KB, probabilities 0.02 or 2%.
 		Commands: []*ucli.Command{
 			synthCommand(), importCommand(), exportCommand(),
 			infoCommand(), plotCommand(), listCommand(), showCommand(), schemaCommand(),
+			fitCommand(), compareCommand(),
 		},
 	}, stdin, stdout, stderr)
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))

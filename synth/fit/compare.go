@@ -262,8 +262,11 @@ func quantile(v []float64, q float64) float64 {
 // ksTwo is the largest distance of two empirical distributions of ascending
 // values.
 func ksTwo(a, b []float64) float64 {
-	if len(a) == 0 || len(b) == 0 {
-		return math.NaN()
+	switch {
+	case len(a) == 0 && len(b) == 0:
+		return 0
+	case len(a) == 0 || len(b) == 0:
+		return 1
 	}
 	i, k, d := 0, 0, 0.0
 	for i < len(a) && k < len(b) {
@@ -283,7 +286,7 @@ func ksTwo(a, b []float64) float64 {
 // values.
 func wasserstein(a, b []float64) float64 {
 	if len(a) == 0 || len(b) == 0 {
-		return math.NaN()
+		return 0
 	}
 	i, k, sum := 0, 0, 0.0
 	last := min(a[0], b[0])

@@ -26,12 +26,12 @@ type Process struct {
 	// outages left out, and as they would be without floor and ceiling.
 	Mean  Estimate `json:"mean"`
 	CV    Estimate `json:"cv"`
-	Tau   Estimate `json:"tau_s"`  // correlation time in seconds
-	Noise Estimate `json:"noise"`  // share of the variance that is white, of the logarithm for log-ou
-	Share float64  `json:"share"`  // of the bins that are known: the rest is outage
-	White bool     `json:"white"`  // successive bins are all but independent: tau means nothing
-	AIC   float64  `json:"aic"`    // of the model chosen
-	Other float64  `json:"aic_of"` // of the other form: +Inf where it is impossible
+	Tau   Estimate `json:"tau_s"` // correlation time in seconds
+	Noise Estimate `json:"noise"` // share of the variance that is white, of the logarithm for log-ou
+	Share float64  `json:"share"` // of the bins that are known: the rest is outage
+	White bool     `json:"white"` // successive bins are all but independent: tau means nothing
+	AIC   float64  `json:"aic"`   // of the form chosen
+	Other float64  `json:"-"`     // of the other form: +Inf where it is impossible
 
 	// Values lie at the floor, or ceiling, for a share of the bins, which is
 	// what clipping does; 0 and a share of 0 where there is none.
@@ -45,9 +45,6 @@ type Process struct {
 	g      gaussian
 	series *series // in the scale in which the process is normal
 }
-
-// MarshalText keeps a model readable.
-func (m Model) String() string { return string(m) }
 
 // atoms finds a floor and a ceiling: the lowest and highest value, where so many
 // samples have it that rounding alone cannot be why: at least three, at least
