@@ -199,6 +199,8 @@ func printComparison(w io.Writer, names [2]string, cmp *fit.Comparison) error {
 			[]string{name, "Wasserstein", percent(p.Wasserstein), "", "%"},
 			[]string{name, "ACF", number(p.ACF), "", ""})
 	}
+	flushLeft(rows, 1)
+	flushLeft(rows, 4)
 	table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -373,7 +374,20 @@ func printFit(w io.Writer, what string, rep *fit.Report) error {
 		t.add(c.A, "rho with "+c.B, c.Rho, 1, "")
 		t.add(c.A, "plain, with noise", c.Plain, 1, "")
 	}
+	flushLeft(t, 1)
+	flushLeft(t, 5)
 	table(&b, t)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// flushLeft pads the cells of a column, which table writes to the right.
+func flushLeft(rows [][]string, column int) {
+	width := 0
+	for _, r := range rows {
+		width = max(width, utf8.RuneCountInString(r[column]))
+	}
+	for _, r := range rows {
+		r[column] += strings.Repeat(" ", width-utf8.RuneCountInString(r[column]))
+	}
 }

@@ -151,6 +151,9 @@ func collectBins(meta trace.Meta, steps Steps, opts Options, bins map[trace.Link
 		}
 		if bin == 0 {
 			bin = g.median()
+			if g.grid < time.Millisecond { // instants without a rule: no digits that mean nothing
+				bin = bin.Round(time.Millisecond)
+			}
 			if g.total < 16 || bin < 10*time.Millisecond {
 				bin = DefaultBin
 			}
@@ -248,14 +251,21 @@ func (b *binner) span(sp *trace.Span) {
 		b.delay[k] += w * float64(sp.Delay)
 		b.jitter[k] += w * float64(sp.Jitter)
 		b.delayTop[k] = max(b.delayTop[k], float64(sp.Delay))
-		if from == time.Duration(k)*b.bin && regimeLabel(sp.Label) {
+		if regimeLabel(sp.Label) {
 			if b.label == nil {
 				b.label = make([]string, len(b.rate))
 			}
-			b.label[k] = sp.Label
+			if b.label[k] != "" && b.label[k] != sp.Label {
+				b.label[k] = mixed
+			} else if b.label[k] = sp.Label; k > 0 && from > time.Duration(k)*b.bin && b.label[k-1] != sp.Label {
+				b.label[k] = mixed
+			}
 		}
 	}
 }
+
+// mixed stands for the labels of a bin with several.
+const mixed = "\x00"
 
 // regimeLabel reports whether a label names a regime: all do but those of
 // processes.
@@ -271,6 +281,9 @@ func regimeLabel(l string) bool {
 // that the others touch.
 func (b *binner) finish() {
 	b.outages = slices.DeleteFunc(b.outages, func(r run) bool { return !r.labelled && r.to-r.from < b.threshold })
+	for k := range b.rate { // a bin of several parts is rounded as a tape is: equal rates stay equal
+		b.rate[k], b.delay[k], b.jitter[k] = math.Round(b.rate[k]), math.Round(b.delay[k]), math.Round(b.jitter[k])
+	}
 	for _, r := range b.outages {
 		for k := int(r.from / b.bin); k < len(b.rate) && time.Duration(k)*b.bin < r.to; k++ {
 			b.rate[k], b.delay[k], b.jitter[k] = math.NaN(), math.NaN(), math.NaN()

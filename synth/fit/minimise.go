@@ -7,8 +7,9 @@ import (
 
 // minimise finds a minimum of f near start by the simplex of Nelder and Mead
 // (1965), whose first vertices lie step apart, and returns the place and the
-// value there. It stops when the values differ by less than tol.
-func minimise(f func([]float64) float64, start, step []float64, tol float64) ([]float64, float64) {
+// value there. It stops when the values differ by less than tol, or after most
+// steps.
+func minimise(f func([]float64) float64, start, step []float64, tol float64, most int) ([]float64, float64) {
 	type vertex struct {
 		x []float64
 		v float64
@@ -35,7 +36,7 @@ func minimise(f func([]float64) float64, start, step []float64, tol float64) ([]
 		}
 		return at(x)
 	}
-	for range 200 * n {
+	for range most {
 		slices.SortStableFunc(simplex, func(a, b vertex) int {
 			switch {
 			case a.v < b.v:

@@ -101,13 +101,13 @@ func fitGaussian(s *series) (g gaussian, ok bool) {
 			}
 		}
 	}
-	best, _ = minimise(p.profile, best, []float64{0.3, 0.6}, 1e-4)
+	best, _ = minimise(p.profile, best, []float64{0.3, 0.6}, 1e-4, 300)
 	tau, w := p.clamp(best[0], best[1])
 	mu, sigma := p.c.filter(tau, w).best()
 	at := []float64{mu / sd, math.Log(sigma / sd), best[0], best[1]}
 	if s.clipped > 0 {
-		x, _ := minimise(p.full, at, []float64{0.1, 0.1, 0.1, 0.2}, 1e-3)
-		at, _ = minimise(p.full, x, []float64{0.01, 0.01, 0.02, 0.04}, 1e-4)
+		x, _ := minimise(p.full, at, []float64{0.1, 0.1, 0.1, 0.2}, 1e-3, 300)
+		at, _ = minimise(p.full, x, []float64{0.01, 0.01, 0.02, 0.04}, 1e-4, 300)
 	}
 	tau, w = p.clamp(at[2], at[3])
 	g.process = process{mean + sd*at[0], sd * math.Exp(at[1]), tau, w}
@@ -288,7 +288,7 @@ func profileInterval(f func([]float64) float64, at, steps []float64, along int, 
 				q = append(q, x)
 				return append(q, p[along:]...)
 			}
-			best, v := minimise(func(p []float64) float64 { return f(full(p)) }, start, step, 3e-3)
+			best, v := minimise(func(p []float64) float64 { return f(full(p)) }, start, step, 3e-3, 60)
 			guess = full(best)
 			return v
 		}
@@ -348,7 +348,7 @@ func (g *gaussian) estimates(logarithmic bool, span float64) (mean, cv, tau, noi
 		return mean, cv, tau, noise
 	}
 	se := math.Sqrt(vMu)
-	mean = Estimate{g.mu, g.mu - t*se, g.mu + t*se}
+	mean = Estimate{g.mu, max(g.mu-t*se, 0), g.mu + t*se} // rates and delays are not negative
 	value := g.sigma / g.mu
 	half := wider * z * math.Sqrt(vSigma+vMu/sq(g.mu)-2*c/g.mu)
 	cv = Estimate{value, value * math.Exp(-half), value * math.Exp(half)}

@@ -434,8 +434,8 @@ func evaluate(x []float64, path []int, k int, form Model, clip clipping, delta f
 		part, start := pick(x, path, j)
 		s := scaled(part, form == LogOU, clip.floor, clip.ceiling, clip.low, clip.high, start, delta)
 		g, ok := fitGaussian(s)
-		if !ok {
-			return nil
+		if !ok || g.tau > size[j]/exits[j]*delta {
+			return nil // a process that is slower than its regime has no mean to tell
 		}
 		out.score += g.ml
 		if form == LogOU {
@@ -576,12 +576,15 @@ func labelledRegimes(x []float64, labels []string, bin time.Duration) *Regimes {
 	var known []string
 	path := make([]int, len(x))
 	last := -1
+	x = slices.Clone(x)
 	for t := range x {
 		l := ""
 		if labels != nil {
 			l = labels[t]
 		}
-		if l != "" {
+		if l == mixed { // of several regimes
+			x[t] = math.NaN()
+		} else if l != "" {
 			if last = slices.Index(known, l); last < 0 {
 				last = len(known)
 				known = append(known, l)
@@ -619,6 +622,20 @@ func describe(x []float64, path []int, k int, names []string, from string, bin t
 		order = append(order, j)
 	}
 	regimes := make([]Regime, k)
+	if from == "rate" { // the bin at a switch may hold something of both
+		levels := distinct(x, maxRegimes) != nil
+		x = slices.Clone(x)
+		for t := 1; t < len(path); t++ {
+			if path[t] == path[t-1] {
+				continue
+			}
+			for _, u := range []int{t - 1, t} {
+				if j := path[u]; seen[j].size >= 2*leastDwell*seen[j].exits && !levels {
+					x[u] = math.NaN()
+				}
+			}
+		}
+	}
 	for j := range k {
 		part, start := restrict(x, path, j)
 		p, err := fitProcess(part, start, bin)
