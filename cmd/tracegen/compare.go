@@ -170,13 +170,18 @@ func printComparison(w io.Writer, names [2]string, cmp *fit.Comparison) error {
 		for i, q := range []string{"p5", "p25", "p50", "p75", "p95"} {
 			add(q, "Mbit/s", func(s *fit.Side) string { return mbits(s.Quantiles[i]) })
 		}
-		add("autocorrelation below 1/e", "s", func(s *fit.Side) string {
-			if s.Memory == 0 {
-				return "-"
-			}
-			return seconds(s.Memory)
-		})
-		for i, lag := range p.Lags {
+		lags := p.Lags
+		if x.CV+y.CV == 0 { // constant rates have no autocorrelation
+			lags = nil
+		} else {
+			add("autocorrelation below 1/e", "s", func(s *fit.Side) string {
+				if s.Memory == 0 {
+					return "-"
+				}
+				return seconds(s.Memory)
+			})
+		}
+		for i, lag := range lags {
 			if i%2 == 0 {
 				add("autocorrelation at "+lag.Round(time.Millisecond).String(), "", func(s *fit.Side) string { return number(s.ACF[i]) })
 			}

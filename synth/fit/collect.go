@@ -54,8 +54,8 @@ type row struct {
 	outages             []run
 	losses              []lossSpan
 	ge                  trace.GE
-	geShare             float64 // of the time with a chain stepped per packet
-	geSame              bool    // always the same chain
+	geTime              time.Duration // with a chain stepped per packet, outages left out
+	geSame              bool          // always the same chain
 	lossGrid            time.Duration
 	grid                time.Duration // greatest common divisor of the steps' instants
 	duration            time.Duration
@@ -227,7 +227,7 @@ func (b *binner) span(sp *trace.Span) {
 		n := len(b.losses)
 		loss := float64(sp.Loss)
 		if sp.GE.Enabled() {
-			b.geShare += float64(sp.To-sp.From) / float64(b.duration)
+			b.geTime += sp.To - sp.From
 			if b.ge != (trace.GE{}) && b.ge != sp.GE {
 				b.geSame = false
 			}

@@ -14,21 +14,22 @@ import (
 // with 0.98.
 
 func TestCoverageRate(t *testing.T) {
-	const n, tau = 5000, 0.5
 	for _, c := range []struct {
 		name            string
+		tau             float64
 		model           Model
 		mean, cv, noise float64
 		floor, ceiling  float64
 		gaps            bool
 	}{
-		{"ou", OU, 10e6, 0.2, 0.3, 0, math.Inf(1), false},
-		{"ou without noise", OU, 10e6, 0.2, 0, 0, math.Inf(1), false},
-		{"log-ou", LogOU, 4e6, 0.75, 0.2, 0, math.Inf(1), false},
-		{"log-ou clipped", LogOU, 4e6, 0.75, 0.2, 2e6, 12e6, false},
-		{"log-ou with outages", LogOU, 4e6, 0.75, 0.2, 0, math.Inf(1), true},
+		{"ou", 0.5, OU, 10e6, 0.2, 0.3, 0, math.Inf(1), false},
+		{"ou without noise", 0.5, OU, 10e6, 0.2, 0, 0, math.Inf(1), false},
+		{"log-ou", 0.5, LogOU, 4e6, 0.75, 0.2, 0, math.Inf(1), false},
+		{"log-ou clipped", 0.3, LogOU, 4e6, 0.75, 0.2, 2e6, 12e6, false},
+		{"log-ou with outages", 0.5, LogOU, 4e6, 0.75, 0.2, 0, math.Inf(1), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			tau, n := c.tau, int(1000*c.tau/testBin.Seconds())
 			var got tally
 			chosen := 0
 			for seed := range uint64(seeds) {
@@ -323,7 +324,7 @@ func pairPath(rng *rand.Rand, rho float64, tau, noise [2]float64, n int) (x, y [
 }
 
 func TestCoverageRegimes(t *testing.T) {
-	const n, low, high = 6000, 25.0, 12.0
+	const n, low, high = 5000, 20.0, 10.0
 	var got tally
 	two := 0
 	for seed := range uint64(seeds) {
@@ -346,7 +347,7 @@ func TestCoverageRegimes(t *testing.T) {
 		got.see("mean low", r.Regimes[0].Rate.Mean, means[0])
 		got.see("mean high", r.Regimes[1].Rate.Mean, means[1])
 	}
-	got.check(t, map[string]float64{"dwell low": 1.5, "dwell high": 1.5, "mean low": 0.12, "mean high": 0.15})
+	got.check(t, map[string]float64{"dwell low": 1.6, "dwell high": 1.6, "mean low": 0.12, "mean high": 0.15})
 	if two < 99 {
 		t.Errorf("two regimes were found in %d of %d runs", two, seeds)
 	}
@@ -354,7 +355,7 @@ func TestCoverageRegimes(t *testing.T) {
 
 // One process is one regime.
 func TestNoFalseRegimes(t *testing.T) {
-	const n = 5000
+	const n = 3000
 	for _, c := range []struct {
 		name  string
 		tau   float64

@@ -3,6 +3,7 @@ package fit
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"linktape/trace"
@@ -95,7 +96,7 @@ func (rep *Report) direction(r *row, opts Options) *Direction {
 	var err error
 	if d.Rate, err = fitProcess(r.rate, nil, r.bin); err != nil {
 		rep.warnf("%v: rate: %v", r.ld, err)
-	} else {
+	} else if distinct(r.rate, maxRegimes) == nil {
 		rep.shortOf(r.ld, "rate", d.Rate)
 	}
 	if !opts.NoRegimes && d.Rate != nil {
@@ -110,12 +111,19 @@ func (rep *Report) direction(r *row, opts Options) *Direction {
 			}
 		}
 	}
+	if levels := distinct(r.rate, maxRegimes); d.Rate != nil && len(levels) > 1 {
+		// Steps from one value to another are no such process.
+		d.Rate = &Process{Model: Constant, Bin: r.bin, Mean: unknown(meanOf(r.rate)), Share: d.Rate.Share}
+		if d.Regimes == nil {
+			rep.warnf("%v: rate: only %d different values and too few changes between them: its mean is used", r.ld, len(levels))
+		}
+	}
 	d.Outages = fitOutages(r.outages, r.duration, opts.Outage, r.grid)
 	if o := d.Outages; o != nil && o.Duration == nil {
-		rep.warnf("%v: %d complete outages: 3 are needed for the distribution of their durations", r.ld, len(o.Durations))
+		rep.warnf("%v: outages that were seen whole: %d: the distribution of durations needs 3", r.ld, len(o.Durations))
 	}
 	d.Loss = fitLoss(r)
-	if l := d.Loss; l != nil && (l.Model == "varying" || r.geShare > 0 && l.Model != "ge-packet") {
+	if l := d.Loss; l != nil && (l.Model == "varying" || r.geTime > 0 && l.Model != "ge-packet") {
 		rep.warnf("%v: loss: its course fits no process: its mean is used", r.ld)
 	}
 	for _, q := range []struct {
@@ -141,4 +149,15 @@ func (rep *Report) shortOf(ld trace.LinkDir, what string, p *Process) {
 	case p.span() < shortSpan*p.Tau.Value:
 		rep.warnf("%v: %s: %.3g s are only %.2g tau: below %d tau mean and tau are known roughly", ld, what, p.span(), p.span()/p.Tau.Value, shortSpan)
 	}
+}
+
+// meanOf what is known.
+func meanOf(x []float64) float64 {
+	sum, n := 0.0, 0.0
+	for _, v := range x {
+		if !math.IsNaN(v) {
+			sum, n = sum+v, n+1
+		}
+	}
+	return sum / n
 }

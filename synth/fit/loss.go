@@ -14,11 +14,11 @@ type Loss struct {
 	Mean  Estimate `json:"mean"`
 
 	// ge and bursts: a good and a bad state in time.
-	MeanGood Estimate `json:"mean_good_s"`
-	MeanBad  Estimate `json:"mean_bad_s"`
-	LossBad  Estimate `json:"loss_bad"`
-	LossGood Estimate `json:"loss_good"`
-	Bursts   int      `json:"bursts"`
+	MeanGood Estimate `json:"mean_good_s,omitzero"`
+	MeanBad  Estimate `json:"mean_bad_s,omitzero"`
+	LossBad  Estimate `json:"loss_bad,omitzero"`
+	LossGood Estimate `json:"loss_good,omitzero"`
+	Bursts   int      `json:"bursts,omitzero"`
 
 	Tail *Tail     `json:"tail,omitempty"`  // of the bursts' lengths
 	GE   *trace.GE `json:"chain,omitempty"` // ge-packet
@@ -69,7 +69,7 @@ func fitLoss(r *row) *Loss {
 	}
 	slices.Sort(levels)
 	switch {
-	case r.geShare > 0.99 && r.geSame:
+	case r.geTime == total && r.geSame:
 		chain := r.ge
 		out.Model, out.GE, out.Mean = "ge-packet", &chain, exactly(mean)
 		return out

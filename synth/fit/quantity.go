@@ -25,20 +25,20 @@ type Process struct {
 	// Mean and standard deviation over mean of the value, noise included;
 	// outages left out, and as they would be without floor and ceiling.
 	Mean  Estimate `json:"mean"`
-	CV    Estimate `json:"cv"`
-	Tau   Estimate `json:"tau_s"` // correlation time in seconds
-	Noise Estimate `json:"noise"` // share of the variance that is white, of the logarithm for log-ou
-	Share float64  `json:"share"` // of the bins that are known: the rest is outage
-	White bool     `json:"white"` // successive bins are all but independent: tau means nothing
-	AIC   float64  `json:"aic"`   // of the form chosen
-	Other float64  `json:"-"`     // of the other form: +Inf where it is impossible
+	CV    Estimate `json:"cv,omitzero"`
+	Tau   Estimate `json:"tau_s,omitzero"` // correlation time in seconds
+	Noise Estimate `json:"noise,omitzero"` // share of the variance that is white, of the logarithm for log-ou
+	Share float64  `json:"share"`          // of the bins that are known: the rest is outage
+	White bool     `json:"white,omitzero"` // successive bins are all but independent: tau means nothing
+	AIC   float64  `json:"aic,omitzero"`   // of the form chosen
+	Other float64  `json:"-"`              // of the other form: +Inf where it is impossible
 
 	// Values lie at the floor, or ceiling, for a share of the bins, which is
 	// what clipping does; 0 and a share of 0 where there is none.
-	Floor        float64 `json:"floor"`
-	FloorShare   float64 `json:"floor_share"`
-	Ceiling      float64 `json:"ceiling"`
-	CeilingShare float64 `json:"ceiling_share"`
+	Floor        float64 `json:"floor,omitzero"`
+	FloorShare   float64 `json:"floor_share,omitzero"`
+	Ceiling      float64 `json:"ceiling,omitzero"`
+	CeilingShare float64 `json:"ceiling_share,omitzero"`
 
 	Goodness *Goodness `json:"goodness,omitempty"`
 
@@ -169,7 +169,6 @@ func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*
 	p := &Process{Bin: bin, Share: float64(known) / float64(len(x))}
 	if one := distinct(x, 1); one != nil {
 		p.Model, p.Mean = Constant, exactly(one[0])
-		p.CV, p.Tau, p.Noise = exactly(0), unknown(math.NaN()), unknown(math.NaN())
 		return p, nil
 	}
 	if known < 32 {

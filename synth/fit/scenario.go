@@ -287,7 +287,11 @@ func (y *yaml) rate(indent int, p *Process) {
 		return
 	}
 	if p.Model == Constant {
-		y.linef(indent, "rate: %s", trace.BitRate(math.Round(p.Mean.Value)))
+		note := ""
+		if math.IsNaN(p.Mean.Low) {
+			note = " # the mean of one that varies"
+		}
+		y.linef(indent, "rate: %s%s", trace.BitRate(math.Round(p.Mean.Value)), note)
 		return
 	}
 	y.linef(indent, "# mean %s, cv %s, tau %s, noise %s", interval(p.Mean, yamlRate), interval(p.CV, short), interval(p.Tau, yamlDuration), interval(p.Noise, short))
