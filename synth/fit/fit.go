@@ -24,6 +24,7 @@ type Report struct {
 	Warnings     []string       `json:"warnings,omitempty"`
 
 	links []trace.Link
+	seed  uint64 // of a lookalike; 0 = any
 }
 
 // Direction is what was estimated of one direction of a link. What could not be
@@ -59,6 +60,9 @@ func Fit(ctx context.Context, meta trace.Meta, steps Steps, opts Options) (*Repo
 		return nil, err
 	}
 	rep := &Report{Duration: meta.Duration, links: meta.Links}
+	if meta.Scenario != "" {
+		rep.seed = max(meta.Seed+1, 1)
+	}
 	for _, r := range rows {
 		if err := ctx.Err(); err != nil {
 			return nil, err

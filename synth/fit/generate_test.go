@@ -92,7 +92,6 @@ type tally struct {
 	names []string
 	hits  map[string]int
 	width map[string]float64
-	runs  int
 }
 
 func (a *tally) see(name string, e Estimate, want float64) {

@@ -40,6 +40,8 @@ type Process struct {
 	Ceiling      float64 `json:"ceiling,omitzero"`
 	CeilingShare float64 `json:"ceiling_share,omitzero"`
 
+	Lowest float64 `json:"lowest,omitzero"` // value of a bin
+
 	Goodness *Goodness `json:"goodness,omitempty"`
 
 	g      gaussian
@@ -100,15 +102,24 @@ func distinct(x []float64, most int) []float64 {
 	return out
 }
 
+// asGoodAsNothing is the share of the median below which a value's logarithm
+// says nothing: one of a logger that paused is at most that.
+const asGoodAsNothing = 1.0 / 50
+
 // scaled returns the values of a quantity as a series, in their own scale or as
-// logarithms. A zero has no logarithm: there it is at most the smallest value
-// above.
+// logarithms. A zero has no logarithm: it is at most the smallest value above,
+// or asGoodAsNothing, as is all that is less.
 func scaled(x []float64, logarithmic bool, floor, ceiling float64, low, high int, start []bool, delta float64) *series {
-	least := math.Inf(1)
+	var positive []float64
 	for _, v := range x {
-		if v > 0 {
-			least = min(least, v)
+		if logarithmic && v > 0 {
+			positive = append(positive, v)
 		}
+	}
+	least := 0.0
+	if len(positive) > 0 {
+		slices.Sort(positive)
+		least = max(positive[0], positive[len(positive)/2]*asGoodAsNothing)
 	}
 	y, known := make([]float64, len(x)), make([]sample, len(x))
 	for i, v := range x {
@@ -123,7 +134,7 @@ func scaled(x []float64, logarithmic bool, floor, ceiling float64, low, high int
 			known[i] = exact
 		}
 		if logarithmic {
-			if v <= 0 {
+			if v < least {
 				v, known[i] = least, atMost
 			}
 			v = math.Log(v)
@@ -145,28 +156,39 @@ func (s *series) jacobian() float64 {
 	return sum
 }
 
-// fitProcess estimates one process for all of the bins. The form, ou or log-ou,
-// is that with the lower AIC; both have four parameters.
-func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) {
-	p, err := fitProcessForm(x, start, bin, "")
-	if err == nil {
-		p.Goodness = p.judge()
+// clippedShare is how much of a normal process may lie below 0 although the data
+// are never 0: above it, a CV of 0.71, the form is log-ou.
+const clippedShare = 0.08
+
+// share is that of a value among those that are known.
+func share(x []float64, value float64) float64 {
+	n, hits := 0.0, 0.0
+	for _, v := range x {
+		if !math.IsNaN(v) {
+			n++
+			if v == value {
+				hits++
+			}
+		}
 	}
-	return p, err
+	return hits / max(n, 1)
 }
 
-func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*Process, error) {
-	known, sum := 0, 0.0
+// fitProcess estimates one process for all of the bins. The form, ou or log-ou,
+// is that with the lower AIC; both have four parameters. A normal process of which
+// much lies below 0 is out.
+func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) {
+	known, lowest := 0, math.Inf(1)
 	for _, v := range x {
 		if !math.IsNaN(v) {
 			known++
-			sum += v
+			lowest = min(lowest, v)
 		}
 	}
 	if known == 0 {
 		return nil, fmt.Errorf("it is in outage all the time")
 	}
-	p := &Process{Bin: bin, Share: float64(known) / float64(len(x))}
+	p := &Process{Bin: bin, Share: float64(known) / float64(len(x)), Lowest: lowest}
 	if one := distinct(x, 1); one != nil {
 		p.Model, p.Mean = Constant, exactly(one[0])
 		return p, nil
@@ -182,9 +204,6 @@ func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*
 	p.AIC, p.Other = math.Inf(1), math.Inf(1)
 	found := false
 	for _, form := range []Model{OU, LogOU} {
-		if only != "" && form != only {
-			continue
-		}
 		s := scaled(x, form == LogOU, p.Floor, p.Ceiling, low, high, start, delta)
 		g, ok := fitGaussian(s)
 		if !ok {
@@ -193,11 +212,12 @@ func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*
 		aic := 2*4 - 2*g.ml
 		if form == LogOU {
 			aic -= 2 * s.jacobian()
-			// A scenario takes spreads up to ten times the mean.
-			if g.sigma > math.Sqrt(math.Log(101)) {
-				continue
-			}
-		} else if g.mu <= 0 || g.sigma > 10*g.mu {
+		} else if g.mu <= 0 || phi(-g.mu/g.sigma) > 2*share(x, 0)+clippedShare {
+			continue // values below 0 would be clipped: a scenario's would be 0 far too often
+		}
+		// A spread above ten times the mean is none that a scenario takes: such a
+		// form is the last resort.
+		if form == LogOU && found && g.sigma > math.Sqrt(math.Log(101)) {
 			continue
 		}
 		if aic >= p.AIC {
@@ -213,6 +233,7 @@ func fitProcessForm(x []float64, start []bool, bin time.Duration, only Model) (*
 	}
 	p.g.intervals()
 	p.Mean, p.CV, p.Tau, p.Noise = p.g.estimates(p.Model == LogOU, span)
+	p.Goodness = p.judge()
 	return p, nil
 }
 

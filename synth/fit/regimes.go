@@ -601,7 +601,7 @@ func labelledRegimes(x []float64, labels []string, bin time.Duration) *Regimes {
 // describe estimates each regime of a path.
 func describe(x []float64, path []int, k int, names []string, from string, bin time.Duration) *Regimes {
 	out := &Regimes{From: from}
-	type visit struct{ total, exits, size int }
+	type visit struct{ exits, size int }
 	seen := make([]visit, k)
 	next := make([][]int, k)
 	for j := range next {

@@ -34,6 +34,9 @@ func (rep *Report) Scenario(opts ScenarioOptions) string {
 	}
 	y.linef(0, "duration: %v", rep.Duration)
 	y.linef(0, "step: %v", y.step)
+	if rep.seed != 0 {
+		y.linef(0, "seed: %d # another than the tape's, which would draw the same again", rep.seed)
+	}
 	for _, w := range rep.Warnings {
 		y.linef(0, "# %s", plain(w))
 	}
@@ -296,7 +299,7 @@ func (y *yaml) rate(indent int, p *Process) {
 	}
 	y.linef(indent, "# mean %s, cv %s, tau %s, noise %s", interval(p.Mean, yamlRate), interval(p.CV, short), interval(p.Tau, yamlDuration), interval(p.Noise, short))
 	y.goodness(indent, p.Goodness)
-	y.linef(indent, "rate: {%s}", y.process(p, yamlRate))
+	y.linef(indent, "rate: {%s}", y.process(p, true, yamlRate))
 }
 
 func (y *yaml) goodness(indent int, g *Goodness) {
@@ -305,8 +308,9 @@ func (y *yaml) goodness(indent int, g *Goodness) {
 	}
 }
 
-// process writes the keys of an ou or log-ou.
-func (y *yaml) process(p *Process, value func(float64) string) string {
+// process writes the keys of an ou or log-ou; one that is floored does not go
+// below the lowest value seen.
+func (y *yaml) process(p *Process, floored bool, value func(float64) string) string {
 	noise := min(digits(p.Noise.Value), 0.9999)
 	if p.White {
 		noise = 0
@@ -319,6 +323,8 @@ func (y *yaml) process(p *Process, value func(float64) string) string {
 	// mean outside has, are refused.
 	if p.FloorShare > 0 && p.Floor > 0 && p.Floor < 0.999*p.Mean.Value {
 		s += ", floor: " + value(p.Floor)
+	} else if floored && p.Model == OU && p.Lowest > 0 && p.Lowest < 0.999*p.Mean.Value {
+		s += ", floor: " + value(p.Lowest) // where the data are never 0, nor is what looks like them
 	}
 	if p.CeilingShare > 0 && p.Ceiling > 1.001*p.Mean.Value {
 		s += ", ceiling: " + value(p.Ceiling)
@@ -337,7 +343,7 @@ func (y *yaml) delay(indent int, name string, d *Delay) {
 	if p.Model != Constant {
 		y.linef(indent, "# mean %s, cv %s, tau %s, noise %s", interval(p.Mean, nanoseconds), interval(p.CV, short), interval(p.Tau, yamlDuration), interval(p.Noise, short))
 		y.goodness(indent, p.Goodness)
-		whole = "{" + y.process(p, nanoseconds) + "}"
+		whole = "{" + y.process(p, d.Spikes == nil, nanoseconds) + "}"
 	}
 	if s := d.Spikes; s != nil {
 		y.linef(indent, "# %d spikes: every %s, median height %s, p90 %s", s.Count, interval(s.Every, yamlDuration), interval(s.Height.Median, nanoseconds), interval(s.Height.P90, nanoseconds))
