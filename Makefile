@@ -99,12 +99,13 @@ sweep: build kernel
 portable:
 	@tools/need go qemu-aarch64-static
 	@echo "== synthesis with GOAMD64=v3"
-	GOAMD64=v3 go test -count=1 ./synth ./traces ./trace/convert
+	GOAMD64=v3 go test -count=1 ./synth ./trace/convert
+	GOAMD64=v3 go test -count=1 -run TestGolden ./traces
 	@echo "== synthesis on arm64, under qemu-user"
 	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/synth-arm64.test ./synth
 	cd synth && qemu-aarch64-static ../bin/synth-arm64.test -test.short
 	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/traces-arm64.test ./traces
-	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.short
+	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.run TestGolden
 	@echo "== builds for other systems"
 	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./cmd/tracegen ./cmd/linkup ./cmd/replay
 	GOOS=windows go vet ./trace/... ./synth ./traces ./cmd/tracegen

@@ -22,7 +22,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pattern := range []string{"testdata/*.yaml", "../traces/*.yaml"} {
+	for _, pattern := range []string{"testdata/*.yaml", "../traces/*/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)

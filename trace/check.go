@@ -316,6 +316,10 @@ func checkMeta(m *Meta, faults *FaultsError) {
 			text("source choice "+k, v)
 		}
 	}
+	if m.Edit != nil {
+		c := historyChecker{add: add}
+		c.edit(m.Edit, 0)
+	}
 }
 
 // directions finds the index of a direction, quickly when the directions take

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,9 +17,16 @@ import (
 // byte reaches the decoders.
 func fuzzSeeds(t testing.TB) map[string][]byte {
 	tl := twoLinks()
+	edited := twoLinks()
+	edited.Meta.Edit = &Edit{Operation: "cut", Arguments: []string{"from 1s"}, Inputs: []Origin{
+		{File: "a.tape", SHA256: strings.Repeat("0a", 32), Duration: time.Second, Edit: &Edit{Operation: "merge", Inputs: []Origin{
+			{File: "b.tape", SHA256: strings.Repeat("1b", 32), Duration: time.Second, Sources: tl.Meta.Sources},
+		}}},
+	}}
 	plain := []parquet.WriterProperty{parquet.WithDictionaryDefault(false), parquet.WithEncodingFor("t_ns", parquet.Encodings.DeltaBinaryPacked)}
 	return map[string][]byte{
 		"ours":         writeTape(t, tl, 0),
+		"edited":       writeTape(t, edited, 0),
 		"groups":       writeTape(t, testTimeline(2, 5*time.Second, time.Second), 4),
 		"plain":        otherWriter(t, tl, plain...),
 		"dictionaries": otherWriter(t, tl, parquet.WithDictionaryDefault(true)),

@@ -114,6 +114,7 @@ type document struct {
 	Seed      uint64   `json:"seed"`
 	Scenario  string   `json:"scenario"`
 	Sources   []Source `json:"sources"`
+	Edit      *Edit    `json:"edit,omitempty"`
 	Links     []Link   `json:"links"`
 	Rows      int64    `json:"rows"`
 	SHA256    string   `json:"sha256"`
@@ -147,14 +148,8 @@ func parseDocument(s string) (*document, error) {
 		return nil, fmt.Errorf("metadata %q: %w", metadataKey, err)
 	}
 	// Empty and absent are the same; keep one form.
-	if len(d.Sources) == 0 {
-		d.Sources = nil
-	}
-	for i := range d.Sources {
-		if len(d.Sources[i].Choices) == 0 {
-			d.Sources[i].Choices = nil
-		}
-	}
+	d.Sources = normalSources(d.Sources)
+	d.Edit.normalize()
 	return d, nil
 }
 
@@ -166,5 +161,6 @@ func (d *document) meta() Meta {
 		Scenario:  d.Scenario,
 		Seed:      d.Seed,
 		Sources:   d.Sources,
+		Edit:      d.Edit,
 	}
 }

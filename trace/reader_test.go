@@ -196,12 +196,14 @@ func TestWriterReplaces(t *testing.T) {
 	}
 }
 
+var errDiskFull = errors.New("disk full")
+
 // failAfter fails once n bytes were written.
 type failAfter struct{ n int }
 
 func (f *failAfter) Write(b []byte) (int, error) {
 	if f.n -= len(b); f.n < 0 {
-		return 0, errors.New("disk full")
+		return 0, errDiskFull
 	}
 	return len(b), nil
 }
@@ -218,7 +220,7 @@ func TestWriteError(t *testing.T) {
 		if err = w.Write(tl.Steps); err == nil {
 			err = w.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), "disk full") {
+		if !errors.Is(err, errDiskFull) {
 			t.Fatalf("full after %d of %d bytes: got %v", n, size, err)
 		}
 	}

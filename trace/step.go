@@ -163,8 +163,9 @@ type Meta struct {
 	Links     []Link        // ordered by name
 	Generator string        // what made it, with the version of its output: "synth 1"
 	Scenario  string        // the whole scenario file, when synthesized
-	Seed      uint64        // the seed that was used, when synthesized
+	Seed      uint64        // the seed that was used, when synthesized; an edit keeps that of its first input
 	Sources   []Source      // the imported files, ordered by link and direction
+	Edit      *Edit         // how it was made of other timelines; nil when it was not
 }
 
 // Directions lists the directions that the timeline has steps for, in

@@ -180,6 +180,7 @@ func (w *Writer) Close() error {
 }
 
 func (w *Writer) finish() (err error) {
+	defer w.preferSink(&err)
 	defer recoverTo(&err)
 	if w.err != nil {
 		return w.err
@@ -198,6 +199,7 @@ func (w *Writer) finish() (err error) {
 		Seed:      w.meta.Seed,
 		Scenario:  w.meta.Scenario,
 		Sources:   w.meta.Sources,
+		Edit:      w.meta.Edit,
 		Links:     w.meta.Links,
 		Rows:      w.rows,
 		SHA256:    w.sha,
@@ -247,6 +249,7 @@ func (w *Writer) SHA256() string { return w.sha }
 
 // flush writes the buffered rows as a row group.
 func (w *Writer) flush() (err error) {
+	defer w.preferSink(&err)
 	defer recoverTo(&err)
 	if w.buf.len() == 0 {
 		return nil
@@ -260,6 +263,17 @@ func (w *Writer) flush() (err error) {
 		return fmt.Errorf("write tape: %w", err)
 	}
 	return nil
+}
+
+// preferSink puts the stream's own error, where it has failed, in place of what
+// the library has made of it, which is no longer the system's error.
+func (w *Writer) preferSink(err *error) {
+	if *err == nil {
+		return
+	}
+	if _, serr := w.sink.Write(nil); serr != nil {
+		*err = fmt.Errorf("write tape: %w", serr)
+	}
 }
 
 // writeBuffer holds the rows of a row group by column.

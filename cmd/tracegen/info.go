@@ -21,7 +21,7 @@ func infoCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:      "info",
 		Usage:     "show what a tape holds, with statistics for each direction",
-		ArgsUsage: "[--json | --scenario] [--bin DURATION] TAPE",
+		ArgsUsage: "[--json | --scenario [--input N]] [--bin DURATION] TAPE",
 		Description: `Reads the whole tape, verifies it and prints where it comes from and a table.
 TAPE - is standard input. Rates are in IP packets, over bins of --bin:
 
@@ -36,13 +36,16 @@ TAPE - is standard input. Rates are in IP packets, over bins of --bin:
 
 --json prints the same and more. Names end in their unit: _bit_s, _ns, _bytes.
 --scenario prints the scenario that the tape was synthesized from, with all that
-was set on the command line; tracegen synth makes the same tape from it.
+was set on the command line; tracegen synth makes the same tape from it. A tape
+that was edited holds the scenarios of the tapes that it was made of, by the
+numbers of the inputs in the table: --scenario --input N.
 
    tracegen info drive.tape
    tracegen info --json drive.tape | jq '.directions[] | .rate_mean_bit_s'`,
 		Flags: []ucli.Flag{
 			&ucli.BoolFlag{Name: "json", Usage: "print JSON"},
 			&ucli.BoolFlag{Name: "scenario", Usage: "print the scenario only"},
+			&ucli.IntFlag{Name: "input", Usage: "with --scenario: that of input `N` of an edited tape"},
 			&ucli.DurationFlag{Name: "bin", Value: 100 * time.Millisecond, Usage: "take rates over bins of `DURATION`"},
 		},
 		Action: doInfo,
@@ -60,6 +63,7 @@ type info struct {
 	Scenario   string         `json:"scenario,omitempty"` // of a synthesized tape
 	Links      []trace.Link   `json:"links"`
 	Sources    []trace.Source `json:"sources,omitempty"` // of an imported tape
+	Edit       *trace.Edit    `json:"edit,omitempty"`    // of an edited tape
 	Directions []trace.Stats  `json:"directions"`
 }
 
@@ -82,15 +86,19 @@ func doInfo(c *ucli.Context) error {
 	defer t.Close()
 	meta := t.Meta()
 	if c.Bool("scenario") {
-		if meta.Scenario == "" {
-			return fmt.Errorf("%s holds no scenario: it was made by %q", t.name(), meta.Generator)
+		text, err := scenarioOf(c, t)
+		if err != nil {
+			return err
 		}
-		_, err := io.WriteString(c.App.Writer, meta.Scenario)
+		_, err = io.WriteString(c.App.Writer, text)
 		return err
+	}
+	if c.IsSet("input") {
+		return cli.Usagef("--input %d is for --scenario", c.Int("input"))
 	}
 	in := info{
 		File: t.name(), SHA256: t.SHA256(), Duration: meta.Duration, Steps: t.Rows(),
-		Generator: meta.Generator, Scenario: meta.Scenario, Links: meta.Links, Sources: meta.Sources,
+		Generator: meta.Generator, Scenario: meta.Scenario, Links: meta.Links, Sources: meta.Sources, Edit: meta.Edit,
 	}
 	if meta.Scenario != "" {
 		in.Seed = &meta.Seed
@@ -145,12 +153,9 @@ func (in *info) print(w io.Writer) error {
 		head("link", "%s (%s)%s", l.Name, strings.Join(dirs, ", "), queue)
 	}
 	for _, s := range in.Sources {
-		text := fmt.Sprintf("%s.%s from %s (%s", s.Link, s.Dir, s.File, s.Format)
-		for _, key := range slices.Sorted(maps.Keys(s.Choices)) {
-			text += fmt.Sprintf("; %s %s", strings.ReplaceAll(key, "_", " "), s.Choices[key])
-		}
-		head("source", "%s)", text)
+		head("source", "%s", sourceText(s))
 	}
+	in.printEdit(head)
 	bin := time.Duration(0)
 	if len(in.Directions) > 0 {
 		bin = in.Directions[0].Bin
@@ -192,6 +197,14 @@ func (in *info) print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func sourceText(s trace.Source) string {
+	text := fmt.Sprintf("%s.%s from %s (%s", s.Link, s.Dir, s.File, s.Format)
+	for _, key := range slices.Sorted(maps.Keys(s.Choices)) {
+		text += fmt.Sprintf("; %s %s", strings.ReplaceAll(key, "_", " "), s.Choices[key])
+	}
+	return text + ")"
 }
 
 // table writes aligned columns: the first to the left, the others to the right.

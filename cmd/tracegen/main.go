@@ -31,8 +31,11 @@ written 100ms or 2m, rates 6Mbit, sizes 64KB, probabilities 0.02 or 2%.
 		DisableSliceFlagSeparator: true,
 		Commands: []*ucli.Command{
 			synthCommand(), importCommand(), exportCommand(),
-			infoCommand(), plotCommand(), listCommand(), showCommand(), schemaCommand(),
+			infoCommand(), plotCommand(), diffCommand(), verifyCommand(),
 			fitCommand(), compareCommand(),
+			cutCommand(), concatCommand(), mergeCommand(), overlayCommand(),
+			scaleCommand(), resampleCommand(), selectCommand(), renameCommand(),
+			listCommand(), showCommand(), schemaCommand(),
 		},
 	}, stdin, stdout, stderr)
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))

@@ -20,8 +20,8 @@ import (
 func synthCommand() *ucli.Command {
 	return &ucli.Command{
 		Name:      "synth",
-		Usage:     "synthesize a tape from a scenario",
-		ArgsUsage: "-o TAPE SCENARIO",
+		Usage:     "synthesize a tape from a scenario, or a data set of many",
+		ArgsUsage: "(-o TAPE | --out DIR) SCENARIO…",
 		Description: `SCENARIO is a YAML file, the name of one in the library (tracegen list), or - for
 standard input. A name without slash and ending is looked up in the library
 first; write ./NAME for a file of that name. The same scenario and seed give the
@@ -29,39 +29,47 @@ same bytes on every machine. The tape holds the whole scenario, with what was
 set here (tracegen info --scenario).
 
    tracegen synth -o drive.tape --seed 7 --duration 10m three-carrier-drive
-   tracegen synth -o fast.tape --set links.att.up.rate.mean=6Mbit my.yaml`,
-		Flags: []ucli.Flag{
+   tracegen synth -o fast.tape --set links.att.up.rate.mean=6Mbit my.yaml
+
+With --out it makes a library of tapes, on all processors: a tape for each of
+one or more scenarios and each of --seeds, as DIR/scenario=NAME/seed=N/tape.parquet,
+which DuckDB, Spark and polars query as one table. The same command makes what is
+missing after an interruption. A tape that is there and is the same is kept; one
+that differs is an error, unless --force replaces it.
+
+   tracegen synth --seeds 1..100,200 --out library quickstart three-carrier-drive`,
+		Flags: append([]ucli.Flag{
 			outputFlag("write the tape to `FILE`; - is standard output"),
 			&ucli.Uint64Flag{Name: "seed", Usage: "draw from seed `N`", DefaultText: "as in the scenario"},
 			&ucli.DurationFlag{Name: "duration", Usage: "make the tape `DURATION` long", DefaultText: "as in the scenario"},
 			&ucli.DurationFlag{Name: "step", Usage: "sample random processes every `DURATION`", DefaultText: "as in the scenario"},
 			&ucli.StringSliceFlag{Name: "set", Usage: "change the scenario, `KEY=VALUE` with a dotted key; may be repeated"},
-		},
+		}, dataSetFlags()...),
 		Action: doSynth,
 	}
 }
 
 func doSynth(c *ucli.Context) error {
-	args, err := cli.Args(c, 1, 1)
+	if c.IsSet("out") {
+		return doSynthDataSet(c)
+	}
+	if name := dataSetFlag(c); name != "" {
+		return cli.Usagef("--%s is for data sets: name a folder with --out DIR", name)
+	}
+	args, err := cli.Args(c, 1, -1)
 	if err != nil {
 		return err
+	}
+	if len(args) > 1 {
+		return cli.Usagef("%d scenarios: -o writes the tape of one; write those of several with --out DIR", len(args))
 	}
 	path, err := outputPath(c, args[0])
 	if err != nil {
 		return err
 	}
-	var opts synth.Options
-	if opts.Duration, err = durationFlag(c, "duration"); err != nil {
+	opts, err := synthOptions(c)
+	if err != nil {
 		return err
-	}
-	if opts.Step, err = durationFlag(c, "step"); err != nil {
-		return err
-	}
-	opts.Set = c.StringSlice("set")
-	for _, s := range opts.Set {
-		if key, _, ok := strings.Cut(s, "="); !ok || key == "" {
-			return cli.Usagef("--set %q: write KEY=VALUE, such as links.att.up.rate.mean=6Mbit", s)
-		}
 	}
 	if c.IsSet("seed") {
 		seed := c.Uint64("seed")
@@ -89,6 +97,23 @@ func doSynth(c *ucli.Context) error {
 	}
 	tape.remark(stderr, path)
 	return nil
+}
+
+// synthOptions reads the flags that change a scenario, but the seed.
+func synthOptions(c *ucli.Context) (opts synth.Options, err error) {
+	if opts.Duration, err = durationFlag(c, "duration"); err != nil {
+		return opts, err
+	}
+	if opts.Step, err = durationFlag(c, "step"); err != nil {
+		return opts, err
+	}
+	opts.Set = c.StringSlice("set")
+	for _, s := range opts.Set {
+		if key, _, ok := strings.Cut(s, "="); !ok || key == "" {
+			return opts, cli.Usagef("--set %q: write KEY=VALUE, such as links.att.up.rate.mean=6Mbit", s)
+		}
+	}
+	return opts, nil
 }
 
 // maxScenario bounds a scenario that is read, in bytes.

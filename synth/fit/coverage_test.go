@@ -65,7 +65,7 @@ func TestCoverageRate(t *testing.T) {
 				got.see("tau", p.Tau, tau)
 				got.see("noise", p.Noise, c.noise)
 			}
-			got.check(t, map[string]float64{"mean": 0.14, "cv": 0.15, "tau": 0.4, "noise": 0.5})
+			got.check(t, map[string]float64{"mean": 0.14, "cv": 0.15, "tau": 0.5, "noise": 0.7})
 			if chosen < 99 {
 				t.Errorf("the right form was chosen in %d of %d runs", chosen, seeds)
 			}

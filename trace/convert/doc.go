@@ -13,11 +13,7 @@
 //
 // # Byte totals
 //
-// Rates are whole bit/s, so a bin's bytes seldom divide into a rate. Importers
-// therefore round cumulatively: the rate of bin k is ⌈(T_k − S_{k−1})/dt_k⌉,
-// where T_k are the bits due at the bin's end and S_{k−1} the bits served
-// before it. The service is then never below the bits due and less than eight
-// bits above them, so that its whole bytes are exact at the end of every bin
-// and of the loop, whatever the step. A bin above 8 s whose one rate would
-// serve eight bits too many is written as two rates.
+// Importers round rates cumulatively ([linktape/trace/fill]): the service is never
+// below the bits due and less than eight bits above them, so that its whole bytes
+// are exact at the end of every bin and of the loop, whatever the step.
 package convert

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"linktape/trace"
+	"linktape/trace/fill"
 )
 
 // mahimahi reads and writes the traces of Mahimahi's mm-link (Netravali et al.,
@@ -27,9 +28,9 @@ import (
 type mahimahi struct{}
 
 const (
-	mahimahiBytes = 1500                       // of IP per opportunity
-	mahimahiNeed  = mahimahiBytes * 8 * nsBits // bit·ns per opportunity
-	mahimahiStep  = 100 * time.Millisecond     // of an import, unless asked otherwise
+	mahimahiBytes = 1500                           // of IP per opportunity
+	mahimahiNeed  = mahimahiBytes * 8 * fill.BitNs // bit·ns per opportunity
+	mahimahiStep  = 100 * time.Millisecond         // of an import, unless asked otherwise
 	mahimahiMax   = int64(MaxDuration / time.Millisecond)
 )
 
@@ -178,23 +179,23 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		res.Warnings = append(res.Warnings, Warning{gapLine, fmt.Sprintf("nothing is served for %v before it", time.Duration(gap)*time.Millisecond)})
 	}
 	rates := func(yield func(time.Duration, trace.BitRate) bool) error {
-		f := filler{yield: yield}
-		var due u128
+		f := fill.New(yield)
+		var due fill.Amount
 		for _, b := range bins {
 			from := time.Duration(b.bin) * step
-			if more, err := f.to(from, due); !more {
+			if more, err := f.To(from, due); !more {
 				return err
 			}
-			due = due.add(mul128(uint64(b.n), mahimahiNeed))
+			due = due.Add(fill.Mul(uint64(b.n), mahimahiNeed))
 			to := period
 			if step < period-from {
 				to = from + step
 			}
-			if more, err := f.to(to, due); !more {
+			if more, err := f.To(to, due); !more {
 				return err
 			}
 		}
-		_, err := f.to(period, due)
+		_, err := f.To(period, due)
 		return err
 	}
 	if err := rates(func(time.Duration, trace.BitRate) bool { return true }); err != nil {
@@ -342,9 +343,9 @@ func (mahimahi) Export(w io.Writer, d Direction, opts ExportOptions) (*Exported,
 		}
 	}
 	left := mahimahiNeed - need // bit·ns below one opportunity
-	leftBytes := left / (8 * nsBits)
+	leftBytes := left / (8 * fill.BitNs)
 	if out.Lines == 0 {
-		enough, _, _ := mul128(mahimahiNeed, uint64(loops)).add(u128{0, uint64(left - 1)}).div(uint64(left))
+		enough, _, _ := fill.Mul(mahimahiNeed, uint64(loops)).Add(fill.Mul(1, uint64(left-1))).Div(uint64(left))
 		return nil, fmt.Errorf("export %s: %d bytes in %v are less than one opportunity of %d bytes; export %d loops (--loops)",
 			d.LinkDir, leftBytes, total, mahimahiBytes, enough)
 	}

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
-	"time"
 
 	"linktape/trace"
+	"linktape/trace/weave"
 )
 
 // Generator is what [Merge] writes into [trace.Meta]: the importers, with the
@@ -17,26 +16,17 @@ import (
 const Generator = "import 1"
 
 // Fit says what to do with directions of different length.
-type Fit string
+type Fit = weave.Fit
 
 // Policies for directions of different length.
 const (
-	FitNone     Fit = ""         // refuse them
-	FitShortest Fit = "shortest" // cut all at the shortest one's end
-	FitLoop     Fit = "loop"     // repeat the shorter ones up to the longest one's end
+	FitNone     = weave.FitNone
+	FitShortest = weave.FitShortest
+	FitLoop     = weave.FitLoop
 )
 
 // ParseFit reads "shortest" or "loop"; "" is FitNone.
-func ParseFit(s string) (Fit, error) {
-	switch f := Fit(s); f {
-	case FitNone, FitShortest, FitLoop:
-		return f, nil
-	}
-	return "", fmt.Errorf("fit %q: write shortest or loop", s)
-}
-
-// maxRepeats bounds how often FitLoop repeats a direction.
-const maxRepeats = 1_000_000
+func ParseFit(s string) (Fit, error) { return weave.ParseFit(s) }
 
 // Input is one imported direction and the name it gets.
 type Input struct {
@@ -51,27 +41,10 @@ type MergeOptions struct {
 	Queues map[string]trace.Queue // by link name
 }
 
-// LengthError says that the directions are of different length.
-type LengthError struct{ Inputs []Input }
-
-// Error names the lengths and the ways out.
-func (e *LengthError) Error() string {
-	var b strings.Builder
-	b.WriteString("the traces differ in length:")
-	for i, in := range e.Inputs {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, " %s %v", in.LinkDir, in.Duration)
-	}
-	b.WriteString("; choose --fit shortest (cut all at the shortest) or --fit loop (repeat the shorter ones up to the longest)")
-	return b.String()
-}
-
 // Merge lays imported directions into one timeline. The steps come in canonical
-// order and can be repeated. Directions of different length are a *LengthError,
-// unless opts.Fit says what to do; the metadata then states it in the choices
-// of each direction concerned.
+// order and can be repeated. Directions of different length are a
+// [weave.LengthError], unless opts.Fit says what to do; the metadata then states
+// it in the choices of each direction concerned.
 func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step], error) {
 	var meta trace.Meta
 	if len(inputs) == 0 {
@@ -82,24 +55,16 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 	}
 	inputs = slices.Clone(inputs)
 	slices.SortStableFunc(inputs, func(a, b Input) int { return a.LinkDir.Compare(b.LinkDir) })
-	shortest, longest := inputs[0].Duration, inputs[0].Duration
+	lengths := make([]weave.Length, len(inputs))
 	for i, in := range inputs {
 		if i > 0 && in.LinkDir == inputs[i-1].LinkDir {
 			return meta, nil, fmt.Errorf("%s is given twice: %s and %s", in.LinkDir, inputs[i-1].File, in.File)
 		}
-		shortest, longest = min(shortest, in.Duration), max(longest, in.Duration)
+		lengths[i] = weave.Length{Name: in.LinkDir.String(), Duration: in.Duration}
 	}
-	meta.Duration = longest
-	switch {
-	case shortest == longest:
-	case opts.Fit == FitShortest:
-		meta.Duration = shortest
-	case opts.Fit == FitLoop:
-		if shortest <= 0 || longest/shortest > maxRepeats {
-			return meta, nil, fmt.Errorf("merge: repeating a trace of %v up to %v takes more than %d repeats; use --fit shortest", shortest, longest, maxRepeats)
-		}
-	default:
-		return meta, nil, &LengthError{inputs}
+	var err error
+	if meta.Duration, err = opts.Fit.Duration("trace", lengths); err != nil {
+		return meta, nil, err
 	}
 	meta.Generator = Generator
 	for _, in := range inputs {
@@ -121,11 +86,8 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 		for key, v := range in.Choices {
 			choices[key] = v
 		}
-		switch {
-		case in.Duration > meta.Duration:
-			choices["fit"] = fmt.Sprintf("cut from %v to %v", in.Duration, meta.Duration)
-		case in.Duration < meta.Duration:
-			choices["fit"] = fmt.Sprintf("looped from %v to %v", in.Duration, meta.Duration)
+		if how := weave.Fitted(in.Duration, meta.Duration); how != "" {
+			choices["fit"] = how
 		}
 		meta.Sources = append(meta.Sources, trace.Source{
 			Link: in.Link, Dir: in.Dir.String(), Format: in.Format,
@@ -137,64 +99,27 @@ func Merge(inputs []Input, opts MergeOptions) (trace.Meta, iter.Seq[trace.Step],
 			return meta, nil, fmt.Errorf("queue of link %s: there is no such link among the imported ones", name)
 		}
 	}
-	return meta, func(yield func(trace.Step) bool) { mergeSteps(inputs, meta.Duration, yield) }, nil
-}
-
-// fitted yields the steps of one input up to end, repeated where it is shorter,
-// with equal neighbours joined.
-func fitted(in Input, end time.Duration) iter.Seq[trace.Step] {
-	return func(yield func(trace.Step) bool) {
-		var last trace.State
-		any := false
-		for base := time.Duration(0); base < end; base += in.Duration {
-			for s := range in.Steps {
-				s.At += base
-				if s.At >= end {
-					return
-				}
-				if any && s.State == last {
-					continue
-				}
-				any, last = true, s.State
-				s.Link, s.Dir = in.Link, in.Dir
-				if !yield(s) {
-					return
-				}
+	streams := make([]iter.Seq2[trace.Step, error], len(inputs))
+	for i, in := range inputs {
+		streams[i] = weave.Fill(in.steps(), in.Duration, meta.Duration)
+	}
+	return meta, func(yield func(trace.Step) bool) {
+		for s := range weave.Steps(streams) { // the streams have no errors
+			if !yield(s) {
+				return
 			}
 		}
-	}
+	}, nil
 }
 
-// mergeSteps merges the inputs, which are ordered by direction.
-func mergeSteps(inputs []Input, end time.Duration, yield func(trace.Step) bool) {
-	type head struct {
-		next func() (trace.Step, bool)
-		step trace.Step
-	}
-	var heads []*head
-	for _, in := range inputs {
-		next, stop := iter.Pull(fitted(in, end))
-		defer stop()
-		h := &head{next: next}
-		var ok bool
-		if h.step, ok = next(); ok {
-			heads = append(heads, h)
-		}
-	}
-	for len(heads) > 0 {
-		first := 0
-		for i := 1; i < len(heads); i++ {
-			if heads[i].step.At < heads[first].step.At {
-				first = i
+// steps yields the steps with the name that the direction gets.
+func (in Input) steps() iter.Seq2[trace.Step, error] {
+	return func(yield func(trace.Step, error) bool) {
+		for s := range in.Steps {
+			s.Link, s.Dir = in.Link, in.Dir
+			if !yield(s, nil) {
+				return
 			}
-		}
-		h := heads[first]
-		if !yield(h.step) {
-			return
-		}
-		var ok bool
-		if h.step, ok = h.next(); !ok {
-			heads = slices.Delete(heads, first, first+1)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"linktape/trace"
 	"linktape/trace/convert"
+	"linktape/trace/weave"
 )
 
 func input(t *testing.T, name, format, text string) convert.Input {
@@ -87,7 +88,7 @@ func TestMergeFit(t *testing.T) {
 		input(t, "b.up", "mahimahi", "2\n8\n"),
 	}
 	_, _, err := convert.Merge(inputs, convert.MergeOptions{})
-	var le *convert.LengthError
+	var le *weave.LengthError
 	if !errors.As(err, &le) {
 		t.Fatalf("got %v, want a LengthError", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"linktape/trace"
+	"linktape/trace/fill"
 )
 
 // pensieve reads and writes Pensieve's "cooked" traces (Mao et al., SIGCOMM
@@ -191,70 +192,19 @@ func spanEnd(spans []sample, i int, end time.Duration) time.Duration {
 	return end
 }
 
-// resample yields the rates of bins of the given step, the last one shorter
-// where the step does not divide the end. The whole bytes of the total are
-// kept: no target lies above them, and a filler serves less than a byte more.
-// The work is bounded by the spans, not by the bins: within a span all whole
-// bins have its rate.
+// resample yields the rates of bins of the given step; see [fill.Binner].
 func resample(spans []sample, end, step time.Duration, yield func(time.Duration, trace.BitRate) bool) error {
-	var total u128
+	var total fill.Amount
 	for i, s := range spans {
-		total = total.add(mul128(uint64(s.rate), uint64(spanEnd(spans, i, end)-s.at)))
+		total = total.Add(fill.Mul(uint64(s.rate), uint64(spanEnd(spans, i, end)-s.at)))
 	}
-	_, rem, _ := u128{total.hi % (8 * nsBits), total.lo}.div(8 * nsBits)
-	top := total.sub(u128{0, rem}) // the whole bytes, in bit·ns
-
-	f := filler{yield: yield}
-	var due u128 // at the beginning of the span
-	to := func(t time.Duration, due u128) (bool, error) {
-		if top.less(due) {
-			due = top
-		}
-		return f.to(t, due)
-	}
+	bins := fill.NewBinner(step, total, yield)
 	for i, s := range spans {
-		b := spanEnd(spans, i, end)
-		at := func(t time.Duration) u128 { // due at t in the span
-			return due.add(mul128(uint64(s.rate), uint64(t-s.at)))
-		}
-		// The bin that the span begins in, if it ends in the span.
-		next := s.at
-		if r := s.at % step; r > 0 {
-			next = s.at - r
-			if step > b-next {
-				due = at(b)
-				continue
-			}
-			next += step
-			if more, err := to(next, at(next)); !more {
-				return err
-			}
-		}
-		// The whole bins in the span, up to the last whose target is not cut.
-		whole := next + (b-next)/step*step
-		if s.rate > 0 && top.less(at(whole)) {
-			room, _, ok := top.sub(due).div(uint64(s.rate))
-			if ok && time.Duration(room) < whole-s.at {
-				if k := (s.at + time.Duration(room) - next) / step; s.at+time.Duration(room) > next && k > 0 {
-					if more, err := to(next+k*step, at(next+k*step)); !more {
-						return err
-					}
-					next += k * step
-				}
-			}
-			if next < whole {
-				if more, err := to(next+step, at(next+step)); !more {
-					return err
-				}
-				next += step
-			}
-		}
-		if more, err := to(whole, at(whole)); !more {
+		if more, err := bins.Span(s.rate, spanEnd(spans, i, end)); !more {
 			return err
 		}
-		due = at(b)
 	}
-	_, err := to(end, due)
+	_, err := bins.Finish()
 	return err
 }
 

@@ -1,0 +1,2 @@
+// Package weave lays several streams of steps into one.
+package weave
