@@ -147,6 +147,8 @@ func (rep *Report) direction(r *row, opts Options) *Direction {
 // shortOf warns where a process was not seen for long enough.
 func (rep *Report) shortOf(ld trace.LinkDir, what string, p *Process) {
 	switch {
+	case p.why != "":
+		rep.warnf("%v: %s: %s; its mean is used", ld, what, p.why)
 	case p.Model == Constant:
 	case p.White:
 		rep.warnf("%v: %s: bins of %v are all but independent: tau cannot be estimated; choose a shorter --bin, if the steps allow it", ld, what, p.Bin)

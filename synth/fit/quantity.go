@@ -44,6 +44,7 @@ type Process struct {
 
 	Goodness *Goodness `json:"goodness,omitempty"`
 
+	why    string // no process could be estimated
 	g      gaussian
 	series *series // in the scale in which the process is normal
 }
@@ -178,11 +179,11 @@ func share(x []float64, value float64) float64 {
 // is that with the lower AIC; both have four parameters. A normal process of which
 // much lies below 0 is out.
 func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) {
-	known, lowest := 0, math.Inf(1)
+	known, lowest, highest := 0, math.Inf(1), 0.0
 	for _, v := range x {
 		if !math.IsNaN(v) {
 			known++
-			lowest = min(lowest, v)
+			lowest, highest = min(lowest, v), max(highest, v)
 		}
 	}
 	if known == 0 {
@@ -194,7 +195,7 @@ func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) 
 		return p, nil
 	}
 	if known < 32 {
-		return nil, fmt.Errorf("only %d bins of %v are known: at least 32 are needed: record longer or choose a shorter bin", known, bin)
+		return p.asMean(x, fmt.Sprintf("only %d bins of %v are known: at least 32 are needed: record longer or choose a shorter bin", known, bin)), nil
 	}
 	var low, high int
 	p.Floor, p.Ceiling, low, high = atoms(x)
@@ -229,12 +230,20 @@ func fitProcess(x []float64, start []bool, bin time.Duration) (*Process, error) 
 		p.White = g.white
 	}
 	if !found {
-		return nil, fmt.Errorf("too few different values")
+		return p.asMean(x, "too few different values"), nil
 	}
 	p.g.intervals()
 	p.Mean, p.CV, p.Tau, p.Noise = p.g.estimates(p.Model == LogOU, span)
+	if p.CV.Value > 10 || p.Mean.Value > 3*highest {
+		return p.asMean(x, fmt.Sprintf("no process fits: the likeliest one has a coefficient of variation of %.3g", p.CV.Value)), nil
+	}
 	p.Goodness = p.judge()
 	return p, nil
+}
+
+// asMean gives up on a process: what is left is the mean of the bins.
+func (p *Process) asMean(x []float64, why string) *Process {
+	return &Process{Model: Constant, Bin: p.Bin, Mean: unknown(meanOf(x)), Share: p.Share, Lowest: p.Lowest, why: why}
 }
 
 // span is the time in seconds for which the process is known.

@@ -149,7 +149,7 @@ func (y *yaml) correlations() {
 		m[i][i] = 1
 		for _, d := range y.rep.Directions {
 			if d.ld.String() == name {
-				factor[i] = math.Exp(-y.step.Seconds() / d.normalTau())
+				factor[i] = math.Exp(-y.step.Seconds() / y.rep.normalTau(d))
 			}
 		}
 	}
@@ -220,18 +220,41 @@ func definite(m [][]float64) bool {
 }
 
 // normalTau is the τ that the scenario gives the direction's rate; with regimes,
-// that of the one with the largest share.
-func (d *Direction) normalTau() float64 {
-	p := d.Rate
-	if d.Regimes != nil {
-		best := 0.0
-		for _, r := range d.Regimes.Regimes {
-			if r.Rate.series != nil && r.Share > best {
-				p, best = r.Rate, r.Share
+// that of the first one, which is what a correlation goes by.
+func (rep *Report) normalTau(d *Direction) float64 {
+	var dirs []*Direction
+	for _, o := range rep.Directions {
+		if o.Link == d.Link {
+			dirs = append(dirs, o)
+		}
+	}
+	if leader := regimesOf(dirs); leader != nil && d.follows(leader) {
+		for _, r := range leader.Regimes.Regimes {
+			for _, own := range d.Regimes.Regimes {
+				if own.Name == r.Name && own.Rate.series != nil {
+					return own.Rate.scenarioTau()
+				}
 			}
 		}
 	}
-	return p.scenarioTau()
+	return d.Rate.scenarioTau()
+}
+
+// follows reports whether the direction has a rate for each regime of the one
+// that leads the link.
+func (d *Direction) follows(leader *Direction) bool {
+	if d == leader {
+		return true
+	}
+	if d.Regimes == nil || d.Regimes.From != "labels" || leader.Regimes.From != "labels" {
+		return false
+	}
+	for _, r := range leader.Regimes.Regimes {
+		if !slices.ContainsFunc(d.Regimes.Regimes, func(o Regime) bool { return o.Name == r.Name }) {
+			return false
+		}
+	}
+	return true
 }
 
 // scenarioTau is τ in seconds as a scenario has it: a rate without memory gets
@@ -260,16 +283,42 @@ func (y *yaml) link(l trace.Link) {
 	}
 	leader := regimesOf(dirs)
 	for _, d := range dirs {
-		y.linef(2, "%s:", d.Dir)
-		y.rate(3, d.Rate)
+		head := y.b.String()
+		y.b.Reset()
+		if leader != nil && d.follows(leader) {
+			if p := d.Rate; p.Model != Constant {
+				y.linef(3, "# as one process in place of regimes: rate: {%s}", y.process(p, true, yamlRate))
+			}
+		} else {
+			y.rate(3, d.Rate)
+		}
 		y.delay(3, "delay", d.Delay)
 		y.delay(3, "jitter", d.Jitter)
 		y.loss(3, d.Loss)
+		body := y.b.String()
+		y.b.Reset()
+		y.b.WriteString(head)
+		empty := ""
+		if !hasKeys(body) {
+			empty = " {}"
+		}
+		y.linef(2, "%s:%s", d.Dir, empty)
+		y.b.WriteString(body)
 	}
 	if leader != nil {
 		y.regimes(leader, dirs)
 	}
 	y.outages(dirs)
+}
+
+// hasKeys reports whether a text has lines that are no comments.
+func hasKeys(text string) bool {
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
+			return true
+		}
+	}
+	return false
 }
 
 // regimesOf returns the direction whose regimes are the link's: up's, if it has
@@ -332,7 +381,7 @@ func (y *yaml) process(p *Process, floored bool, value func(float64) string) str
 	return s
 }
 
-func nanoseconds(v float64) string { return yamlDuration(v / 1e9) }
+func nanoseconds(v float64) string { return yamlDuration(min(v, float64(trace.MaxDelay)) / 1e9) }
 
 func (y *yaml) delay(indent int, name string, d *Delay) {
 	if d == nil {
@@ -418,7 +467,7 @@ func (y *yaml) regimes(leader *Direction, dirs []*Direction) {
 		}
 		y.linef(4, "next: {%s}", strings.Join(next, ", "))
 		for _, d := range dirs {
-			if d.Regimes == nil || d != leader && d.Regimes.From != "labels" {
+			if !d.follows(leader) {
 				continue
 			}
 			for _, own := range d.Regimes.Regimes {
