@@ -75,8 +75,13 @@ func (sc *Scenario) decodeCells(n conf.Node) {
 
 // decodeFlows reads numbers of flows and their instants.
 func (c *cell) decodeFlows(m *conf.Map, n conf.Node) {
-	d := decoder{q: factor}
-	c.flows = d.decodeList(m, n, "flows")
+	c.flows = decodeList(m, n, "flows", func(n conf.Node) float64 {
+		f := n.Float()
+		if !n.Failed() && !(f >= 0 && f <= maxFactor) {
+			n.Errorf("flows %v: outside 0 to %d", f, int(maxFactor))
+		}
+		return f + 0
+	})
 }
 
 func (c *cell) decodeLoad(sc *Scenario, m *conf.Map, loadNode conf.Node) {
@@ -105,7 +110,7 @@ func (c *cell) decodeLoad(sc *Scenario, m *conf.Map, loadNode conf.Node) {
 	c.most = float64(c.mean * 1e6)
 	if hasMax {
 		if c.most = float64(maxNode.Bytes()); !maxNode.Failed() && c.most < c.mean {
-			maxNode.Errorf("max lies below the mean")
+			maxNode.Errorf("max lies below the mean: write a larger one, or leave it out")
 		}
 	}
 	size.Done()
@@ -125,7 +130,7 @@ func (c *cell) arrivals() float64 { return float64(c.load*c.capacity) / c.mean }
 func (c *cell) scale() float64 {
 	lo, hi := 0.0, c.mean
 	for range 200 {
-		mid := (lo + hi) / 2
+		mid := float64((lo + hi) / 2)
 		s := c.sizes(mid)
 		if s.mean() < c.mean {
 			lo = mid
@@ -202,7 +207,10 @@ type runningCell struct {
 func (c *runningCell) fill() {
 	u, p := c.uniform(), pow(1-c.load, c.weight+1)
 	n := 0
-	for ; u > p && n < maxFlows && p > 1e-18; n++ {
+	// The probabilities rise up to the mode, which lies below the mean; with a
+	// large weight they begin at next to nothing.
+	mean := float64(c.load*(c.weight+1)) / (1 - c.load)
+	for ; u > p && n < maxFlows && (p > 1e-18 || float64(n) < mean); n++ {
 		u -= p
 		p = float64(float64(p*c.load)*(float64(n)+c.weight+1)) / float64(n+1)
 	}
@@ -223,12 +231,12 @@ func (c *runningCell) residual(u float64) float64 {
 	s := c.sizes(c.least)
 	end := 1 - s.tail
 	integral := func(x float64) float64 {
-		whole := float64(c.least/(c.alpha-1)) * (1 - pow(c.least/x, c.alpha-1))
+		whole := float64(float64(c.least/(c.alpha-1)) * (1 - pow(c.least/x, c.alpha-1)))
 		return c.least + (whole-float64(end*(x-c.least)))/s.tail
 	}
 	lo, hi := c.least, c.most
 	for range 100 {
-		if mid := (lo + hi) / 2; integral(mid) < want {
+		if mid := float64((lo + hi) / 2); integral(mid) < want {
 			lo = mid
 		} else {
 			hi = mid

@@ -8,6 +8,7 @@ import (
 
 	"linktape/internal/conf"
 	"linktape/trace"
+	"linktape/trace/suggest"
 )
 
 // correlation makes the Ornstein–Uhlenbeck processes of several directions move
@@ -20,6 +21,7 @@ import (
 type correlation struct {
 	q       quantity
 	members []trace.LinkDir // in canonical order
+	names   []string        // of their random streams
 	matrix  [][]float64
 	factors [2][][]float64 // lower triangles: of the first instant, of the others; rows of norm 1
 }
@@ -30,8 +32,9 @@ func (sc *Scenario) decodeCorrelations(n conf.Node) {
 	for _, item := range n.List() {
 		m := item.Map()
 		of := "rate"
-		if k, ok := m.Get("of"); ok {
-			of = k.OneOf("rate", "delay", "jitter")
+		ofNode, hasOf := m.Get("of")
+		if hasOf {
+			of = ofNode.OneOf("rate", "delay", "jitter")
 		}
 		var q quantity
 		for _, x := range quantities() {
@@ -39,15 +42,29 @@ func (sc *Scenario) decodeCorrelations(n conf.Node) {
 				q = x.q
 			}
 		}
-		rows, nodes := sc.readMembers(m.Require("links"))
-		matrix := readMatrix(m, len(nodes))
+		linksNode := m.Require("links")
+		rows, nodes := sc.readMembers(linksNode)
+		matrix := readMatrix(m, len(nodes), rows != nil)
 		m.Done()
+		if rows == nil || matrix == nil || hasOf && ofNode.Failed() {
+			continue
+		}
 		if taken[q] == nil {
 			taken[q] = make(map[trace.LinkDir]bool)
 		}
 		// Links stand for their up directions, and for their down ones.
+		constant, pairs := make([]int, len(nodes)), false
 		for _, members := range rows {
-			sc.correlate(q, members, nodes, matrix, taken[q])
+			pairs = sc.correlate(q, members, nodes, matrix, taken[q], constant) || pairs
+		}
+		for i, x := range nodes {
+			if constant[i] == len(rows) {
+				x.Errorf("%s has no ou or log-ou process that drives its %s: write one, or leave it out here", x.String(), of)
+				pairs = true
+			}
+		}
+		if !pairs {
+			linksNode.Errorf("no two of these have an ou or log-ou process that drives their %s in the same direction: name directions, such as att.up", of)
 		}
 	}
 }
@@ -56,8 +73,12 @@ func (sc *Scenario) decodeCorrelations(n conf.Node) {
 // links, which are a row for each direction.
 func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []conf.Node) {
 	nodes = n.List()
-	if n.IsList() && len(nodes) < 2 {
-		n.Errorf("%d names: a correlation is between two or more", len(nodes))
+	switch {
+	case n.IsList() && len(nodes) < 2:
+		n.Errorf("a correlation is between two or more: write their names")
+	case len(nodes) > 2*MaxLinks:
+		n.Errorf("%d names: at most %d, the directions of %d links", len(nodes), 2*MaxLinks, MaxLinks)
+		return nil, nil
 	}
 	var links, directions []trace.LinkDir
 	for _, x := range nodes {
@@ -67,7 +88,7 @@ func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []co
 		}
 		if !strings.Contains(name, ".") {
 			if i := slices.IndexFunc(sc.links, func(l trace.Link) bool { return l.Name == name }); i < 0 {
-				x.Errorf("no link %q: %s", name, sc.linkNames())
+				x.Errorf("no link %q: %s", name, sc.linkNames(name))
 			}
 			links = append(links, trace.LinkDir{Link: name})
 			continue
@@ -76,15 +97,17 @@ func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []co
 		switch {
 		case err != nil:
 			x.Errorf("%v", err)
+		case !slices.ContainsFunc(sc.links, func(l trace.Link) bool { return l.Name == ld.Link }):
+			x.Errorf("no link %q: %s", ld.Link, sc.linkNames(ld.Link))
 		case sc.direction(ld) == nil:
-			x.Errorf("no direction %v: the links are %s", ld, sc.linkNames())
+			x.Errorf("link %q has no %v: add it to the link, or leave it out here", ld.Link, ld.Dir)
 		}
 		directions = append(directions, ld)
 	}
 	switch {
 	case n.Failed():
 	case len(links) > 0 && len(directions) > 0:
-		n.Errorf("links and directions: write names of one kind")
+		n.Errorf("links and directions: write names of one kind, att or att.up")
 	case len(directions) > 0:
 		rows = append(rows, directions)
 	default:
@@ -110,12 +133,13 @@ func (sc *Scenario) readMembers(n conf.Node) (rows [][]trace.LinkDir, nodes []co
 	return rows, nodes
 }
 
-func (sc *Scenario) linkNames() string {
+// linkNames is the end of a message about a link that there is not.
+func (sc *Scenario) linkNames(name string) string {
 	var names []string
 	for _, l := range sc.links {
 		names = append(names, l.Name)
 	}
-	return "there are " + strings.Join(names, ", ")
+	return suggest.Among(name, names)
 }
 
 // direction returns a direction of the scenario, nil when there is none.
@@ -129,10 +153,13 @@ func (sc *Scenario) direction(ld trace.LinkDir) *direction {
 }
 
 // readMatrix reads rho, one correlation for all pairs, or a whole matrix; nil
-// after a fault.
-func readMatrix(m *conf.Map, n int) [][]float64 {
+// after a fault. Without names it reads nothing.
+func readMatrix(m *conf.Map, n int, names bool) [][]float64 {
 	rhoNode, hasRho := m.Get("rho")
 	matrixNode, hasMatrix := m.Get("matrix")
+	if !names {
+		return nil
+	}
 	out := make([][]float64, n)
 	for i := range out {
 		out[i] = make([]float64, n)
@@ -164,13 +191,13 @@ func readMatrix(m *conf.Map, n int) [][]float64 {
 	case hasMatrix:
 		rows := matrixNode.List()
 		if !matrixNode.Failed() && len(rows) != n {
-			matrixNode.Errorf("%d rows for %d names: write a row for each", len(rows), n)
+			matrixNode.Errorf("rows: %d, for %d names: write one for each", len(rows), n)
 			return nil
 		}
 		for i, row := range rows {
 			cells := row.List()
 			if !row.Failed() && len(cells) != n {
-				row.Errorf("%d numbers for %d names: write one for each", len(cells), n)
+				row.Errorf("numbers: %d, for %d names: write one for each", len(cells), n)
 			}
 			if row.Failed() {
 				return nil
@@ -181,10 +208,10 @@ func readMatrix(m *conf.Map, n int) [][]float64 {
 				case x.Failed():
 					return nil
 				case i == j && v != 1:
-					x.Errorf("%v: what is correlated with itself has 1", v)
+					x.Errorf("%v: what is correlated with itself has 1: write 1", v)
 					return nil
 				case j < i && v != out[j][i]:
-					x.Errorf("%v: the matrix has %v across the diagonal: it must be symmetric", v, out[j][i])
+					x.Errorf("%v: the matrix has %v across the diagonal: write the same twice", v, out[j][i])
 					return nil
 				}
 				out[i][j] = v
@@ -200,85 +227,85 @@ func readMatrix(m *conf.Map, n int) [][]float64 {
 	return out
 }
 
-// correlate adds a correlation of directions, those of them that there are.
-func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.Node, matrix [][]float64, taken map[trace.LinkDir]bool) {
-	if matrix == nil {
-		return
-	}
+// correlate adds a correlation of directions, those of them that there are and
+// that have a process; constant counts the others. It reports whether that was a
+// correlation, or a fault.
+func (sc *Scenario) correlate(q quantity, members []trace.LinkDir, nodes []conf.Node, matrix [][]float64, taken map[trace.LinkDir]bool, constant []int) bool {
 	type member struct {
 		trace.LinkDir
-		at   int // in members
-		tau  time.Duration
+		at int // in members
+		*ou
 		node conf.Node
 	}
 	var found []member
 	for i, ld := range members {
 		d := sc.direction(ld)
 		if d == nil {
-			continue // the link has no such direction
+			constant[i]++ // the link has no such direction
+			continue
 		}
-		taus, ok := d.taus(q)
+		ous, ok := d.processes(q)
 		switch {
 		case !ok:
-			continue // decoding it failed
-		case len(taus) == 0 && ld.Dir == trace.Down && len(members) == len(nodes) && !strings.Contains(nodes[i].String(), "."):
-			continue // named as a link, and constant this way
-		case len(taus) == 0:
-			nodes[i].Errorf("%v has no ou or log-ou process that drives its %s", ld, quantities()[q].name)
-			return
+			return true // decoding it failed
+		case len(ous) == 0:
+			constant[i]++
+			continue
 		case taken[ld]:
-			nodes[i].Errorf("the %s of %v is in another correlation already: write one matrix", quantities()[q].name, ld)
-			return
+			nodes[i].Errorf("the %s of %v is in another correlation already: write one matrix for all of them", quantities()[q].name, ld)
+			return true
 		}
-		for _, tau := range taus {
-			if tau < 0 {
-				nodes[i].Errorf("the %s of %v has more than one ou or log-ou process: a correlation is of one", quantities()[q].name, ld)
-				return
+		for _, x := range ous {
+			if x == nil {
+				nodes[i].Errorf("the %s of %v has more than one ou or log-ou process: keep one, a correlation is of one", quantities()[q].name, ld)
+				return true
 			}
-			if tau != taus[0] {
+			if x.tau != ous[0].tau {
 				sc.warnings = append(sc.warnings, ld.String()+": its regimes have different taus: the correlation is exact for the first one's")
 				break
 			}
 		}
 		taken[ld] = true
-		found = append(found, member{ld, i, taus[0], nodes[i]})
+		found = append(found, member{ld, i, ous[0], nodes[i]})
 	}
 	if len(found) < 2 {
-		return
+		return false
 	}
 	slices.SortFunc(found, func(a, b member) int { return a.Compare(b.LinkDir) })
 	c := correlation{q: q}
 	n := len(found)
 	later := make([][]float64, n)
-	a := make([]float64, n)
+	u := make([]float64, n) // 1 − a, which keeps the digits of a long tau
 	for i, f := range found {
 		c.members = append(c.members, f.LinkDir)
+		c.names = append(c.names, f.name)
 		c.matrix = append(c.matrix, make([]float64, n))
 		later[i] = make([]float64, n)
-		a[i] = exp(-float64(sc.step) / float64(f.tau))
+		u[i] = 1 - exp(-float64(sc.step)/float64(f.tau))
 		for j := range i + 1 {
 			rho := matrix[f.at][found[j].at]
 			c.matrix[i][j], c.matrix[j][i] = rho, rho
-			x := math.Sqrt(float64(float64((1-a[i])*(1+a[i])) * float64((1-a[j])*(1+a[j]))))
-			later[i][j] = float64(rho*(1-float64(a[i]*a[j]))) / x
+			x := math.Sqrt(float64(float64(u[i]*(2-u[i])) * float64(u[j]*(2-u[j]))))
+			later[i][j] = float64(rho*(u[i]+u[j]-float64(u[i]*u[j]))) / x
 		}
 		later[i][i] = 1
 	}
 	var ok bool
 	if c.factors[0], ok = cholesky(c.matrix); !ok {
-		nodes[0].Errorf("no numbers have these correlations with one another: the matrix is not positive definite")
-		return
+		nodes[0].Errorf("no numbers have these correlations with one another: the matrix is not positive definite: write correlations closer to 0")
+		return true
 	}
 	if c.factors[1], ok = cholesky(later); !ok {
 		nodes[0].Errorf("the taus differ too much for this correlation: a process cannot follow one that is so much slower; write a lower correlation, or taus closer together")
-		return
+		return true
 	}
 	sc.correlations = append(sc.correlations, c)
+	return true
 }
 
-// taus returns the correlation times of the processes that drive a quantity, one
-// for each regime, -1 for one with several; false after a fault.
-func (d *direction) taus(q quantity) (out []time.Duration, ok bool) {
+// processes returns the Ornstein–Uhlenbeck processes that drive a quantity, one
+// for each regime, nil for one with several; false after a fault.
+func (d *direction) processes(q quantity) (out []*ou, ok bool) {
 	ok = true
 	add := func(models []namedModel) {
 		for _, m := range models {
@@ -289,11 +316,11 @@ func (d *direction) taus(q quantity) (out []time.Duration, ok bool) {
 			case m.model == nil:
 				ok = false
 			case len(m.ous) == 1 && m.ous[0].tau > 0:
-				out = append(out, m.ous[0].tau)
+				out = append(out, m.ous[0])
 			case len(m.ous) == 1:
 				ok = false
 			case len(m.ous) > 1:
-				out = append(out, -1)
+				out = append(out, nil)
 			}
 		}
 	}
@@ -343,8 +370,8 @@ type noiseSet struct {
 
 func newNoiseSet(c *correlation, seed uint64) *noiseSet {
 	s := &noiseSet{correlation: c, drawn: -1, normals: make([]float64, len(c.members)), values: make([]float64, len(c.members))}
-	for _, ld := range c.members {
-		s.streams = append(s.streams, newStream(seed, ld.Link, ld.Dir.String(), quantities()[c.q].name))
+	for i, ld := range c.members {
+		s.streams = append(s.streams, newStream(seed, ld.Link, ld.Dir.String(), c.names[i]))
 	}
 	return s
 }

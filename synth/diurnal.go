@@ -27,8 +27,10 @@ func decodeDiurnal(d *decoder, m *conf.Map) scalarModel {
 	}
 	if n, ok := m.Get("period"); ok {
 		if out.period = readInstant(n); !n.Failed() && out.period < 2*d.sc.step {
-			n.Errorf("period %v: shorter than two steps of %v", out.period, d.sc.step)
-			out.period = 24 * time.Hour
+			n.Errorf("period %v: shorter than two steps of %v: write a longer period or a shorter step", out.period, d.sc.step)
+		}
+		if n.Failed() {
+			out.period = MaxDuration + 1 // the instants within it are not at fault
 		}
 	}
 	for _, at := range []struct {
@@ -40,7 +42,7 @@ func decodeDiurnal(d *decoder, m *conf.Map) scalarModel {
 			continue
 		}
 		if *at.to = readInstant(n); !n.Failed() && *at.to >= out.period {
-			n.Errorf("%s %v: not within the period, %v", at.key, *at.to, out.period)
+			n.Errorf("%s %v: not within the period, %v: write an instant from 0s up to it", at.key, *at.to, out.period)
 		}
 	}
 	return out
@@ -56,7 +58,7 @@ type diurnalProcess struct {
 
 func (p *diurnalProcess) value(t time.Duration) (float64, time.Duration) {
 	phase := (t%p.period + p.start + p.period - p.peak) % p.period
-	middle, swing := (p.high+p.low)/2, (p.high-p.low)/2
+	middle, swing := float64((p.high+p.low)/2), float64((p.high-p.low)/2)
 	v := middle + float64(swing*cosTurn(float64(phase)/float64(p.period)))
 	return p.q.quantise(min(max(v, p.low), p.high)), t + p.step
 }

@@ -28,7 +28,7 @@ func (sc *Scenario) decodeEvents(n conf.Node) {
 		case err != nil:
 			item.Errorf("%v", err)
 		case e.At >= MaxDuration:
-			item.Errorf("at %v: after the end of the longest timeline, %v", e.At, MaxDuration)
+			item.Errorf("at %v: after the end of the longest timeline, %v: write an earlier instant", e.At, MaxDuration)
 		default:
 			if e.At >= sc.duration {
 				sc.warnings = append(sc.warnings, "event \""+text+"\": comes after the end, at "+sc.duration.String())
@@ -60,11 +60,16 @@ func (l events) start(*run) running {
 type runningEvents struct {
 	events
 	instants []time.Duration // at which something begins or ends, in order
-	now      time.Duration
+	active   []*edit.Event   // in the scenario's order
 }
 
 func (l *runningEvents) advance(t time.Duration) time.Duration {
-	l.now = t
+	l.active = l.active[:0]
+	for i := range l.events {
+		if e := &l.events[i]; e.At <= t && t < e.End() {
+			l.active = append(l.active, e)
+		}
+	}
 	for len(l.instants) > 0 && l.instants[0] <= t {
 		l.instants = l.instants[1:]
 	}
@@ -75,8 +80,8 @@ func (l *runningEvents) advance(t time.Duration) time.Duration {
 }
 
 func (l *runningEvents) apply(ld trace.LinkDir, s *trace.State) {
-	for i := range l.events {
-		if e := &l.events[i]; e.At <= l.now && l.now < e.End() && e.Applies(ld) {
+	for _, e := range l.active {
+		if e.Applies(ld) {
 			e.Apply(ld.Dir, s)
 		}
 	}

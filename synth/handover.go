@@ -30,8 +30,8 @@ const (
 	starlinkOffset = 12 * time.Second
 )
 
-func (sc *Scenario) decodeHandovers(link string, n conf.Node) {
-	out := &handovers{link: link, probability: 1}
+func (sc *Scenario) decodeHandovers(link *trace.Link, n conf.Node) {
+	out := &handovers{link: link.Name, probability: 1}
 	m := n.Map()
 	form := "poisson"
 	if k, ok := m.Get("arrivals"); ok {
@@ -61,20 +61,24 @@ func (sc *Scenario) decodeHandovers(link string, n conf.Node) {
 	if k, ok := m.Get("probability"); ok {
 		out.probability = readProb(k)
 	}
+	effects := false
 	if k, ok := m.Get("interruption"); ok {
 		out.interruption = readSpread(k, MaxDuration)
+		effects = k.Failed() || !out.interruption.always0()
 		if p := out.arrivals.period; !k.Failed() && p > 0 && out.interruption.form == fixedSpread && time.Duration(out.interruption.value) >= p {
-			k.Errorf("interruption %v: not below the period, %v", time.Duration(out.interruption.value), p)
+			k.Errorf("interruption %v: not below the period, %v: write a shorter one", time.Duration(out.interruption.value), p)
 		}
 	}
-	out.mode = readMode(m, edit.Stall)
+	out.mode = readMode(m, edit.Stall, *link)
 	if k, ok := m.Get("delay_step"); ok {
 		out.delayStep = readDelay(k)
+		effects = effects || k.Failed() || out.delayStep > 0
 	}
 	if k, ok := m.Get("redraw"); ok {
 		out.redraw = k.Bool()
+		effects = effects || k.Failed() || out.redraw
 	}
-	if n.IsMap() && out.interruption.always0() && out.delayStep == 0 && !out.redraw {
+	if n.IsMap() && !effects {
 		n.Errorf("a handover without effect: write interruption, delay_step or redraw")
 	}
 	m.Done()
@@ -104,7 +108,7 @@ type runningHandovers struct {
 	started bool
 	over    bool          // no interruption goes on
 	shift   time.Duration // of the delay since the last one
-	redraws []float64     // of the runners, when this one is over
+	redraws [2]float64    // by direction, when this one is over
 }
 
 // advance draws the same for each handover that may happen, whether it does.
@@ -115,14 +119,13 @@ func (h *runningHandovers) advance(t time.Duration) time.Duration {
 	case h.over: // its time has come
 		happens := h.uniform() < float64(h.probability)
 		length, step := h.interruption.draw(h.stream), h.normal()
-		h.redraws = h.redraws[:0]
-		for range h.runners {
-			h.redraws = append(h.redraws, h.normal())
+		for i := range h.redraws { // also of a direction that the link does not have
+			h.redraws[i] = h.normal()
 		}
 		if !happens {
 			break
 		}
-		h.shift = time.Duration(float64(float64(h.delayStep/1000)*step)) * 1000
+		h.shift = time.Duration(float64(float64(h.delayStep)*step)/1000) * 1000
 		if length > 0 {
 			h.over = false
 			return t + length
@@ -137,15 +140,15 @@ func (h *runningHandovers) advance(t time.Duration) time.Duration {
 func (h *runningHandovers) finish() {
 	h.over = true
 	if h.redraw {
-		for i, r := range h.runners {
-			r.redraw(h.redraws[i])
+		for _, r := range h.runners {
+			r.redraw(h.redraws[r.Dir])
 		}
 	}
 }
 
 func (h *runningHandovers) apply(ld trace.LinkDir, s *trace.State) {
 	s.Delay = min(max(s.Delay+h.shift, 0), trace.MaxDelay)
-	if !h.over {
+	if !h.over && h.mode.Concerns(ld.Dir) {
 		h.mode.Apply(ld.Dir, s)
 		s.Label = edit.LabelHandover
 	}

@@ -518,16 +518,22 @@ func TestCorrelation(t *testing.T) {
 
 // The first of the correlated links keeps its draws, and so do links outside.
 func TestCorrelationKeepsDraws(t *testing.T) {
-	links := `links:
-  a: {up: {rate: {model: ou, mean: 10Mbit, cv: 0.1, tau: 2s}}}
-  b: {up: {rate: {model: ou, mean: 10Mbit, cv: 0.1, tau: 2s}}}
-  c: {up: {rate: {model: ou, mean: 10Mbit, cv: 0.1, tau: 2s}}}
-`
-	head := "scenario: s\nduration: 1m\n"
-	with := head + "correlation: [{links: [b, a], rho: 0.9}]\n" + links
-	for link, same := range map[string]bool{"a": true, "b": false, "c": true} {
-		if got := slices.Equal(spans(t, with, up(link)), spans(t, head+links, up(link))); got != same {
-			t.Errorf("%s: same draws: %v, want %v", link, got, same)
+	for name, process := range map[string]string{
+		"ou":        "{model: ou, mean: 10Mbit, cv: 0.1, tau: 2s}",
+		"in a sum":  "{model: sum, of: [1Mbit, {model: ou, mean: 10Mbit, sigma: 1Mbit, tau: 2s}]}",
+		"two below": "{model: sum, of: [1Mbit, {model: product, of: [{model: ou, mean: 10Mbit, sigma: 1Mbit, tau: 2s}, 0.5]}]}",
+	} {
+		links := strings.ReplaceAll(`links:
+  a: {up: {rate: PROCESS}}
+  b: {up: {rate: PROCESS}}
+  c: {up: {rate: PROCESS}}
+`, "PROCESS", process)
+		head := "scenario: s\nduration: 1m\n"
+		with := head + "correlation: [{links: [b, a], rho: 0.9}]\n" + links
+		for link, same := range map[string]bool{"a": true, "b": false, "c": true} {
+			if got := slices.Equal(spans(t, with, up(link)), spans(t, head+links, up(link))); got != same {
+				t.Errorf("%s, %s: same draws: %v, want %v", name, link, got, same)
+			}
 		}
 	}
 }

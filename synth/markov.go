@@ -44,11 +44,15 @@ func decodeMarkov(d *decoder, m *conf.Map) model {
 	switch {
 	case p13Node.Failed() || hasP31 && p31Node.Failed() || hasP32 && p32Node.Failed() || hasP14 && p14Node.Failed():
 	case out.p13+out.p14 > 1:
-		p14Node.Errorf("p13 and p14 leave the same state: together they are %.4g, above 1", out.p13+out.p14)
+		p14Node.Errorf("p13 and p14 leave the same state: together they are %.4g, above 1: lower one", out.p13+out.p14)
+	case out.p31+out.p32 > 1 && hasP31:
+		p32Node.Errorf("p31 and p32 leave the same state: together they are %.4g, above 1: lower one", out.p31+out.p32)
 	case out.p31+out.p32 > 1 && hasP32:
-		p32Node.Errorf("p31 and p32 leave the same state: together they are %.4g, above 1", out.p31+out.p32)
-	case out.p13 > 0 && out.p31 == 0:
+		p32Node.Errorf("p31 and p32 leave the same state: p31, 1 − p13 = %.4g when left out, and p32 are %.4g, above 1: write p31", out.p31, out.p31+out.p32)
+	case out.p13 > 0 && out.p31 == 0 && hasP31:
 		p31Node.Errorf("p31 0: a burst never ends: write a probability above 0")
+	case out.p13 > 0 && out.p31 == 0:
+		p13Node.Errorf("p13 1: p31, 1 − p13 when left out, is 0, so that a burst never ends: write p31")
 	}
 	if n, ok := m.Get("spacing"); ok {
 		switch out.spacing = n.Duration(); {
@@ -56,11 +60,11 @@ func decodeMarkov(d *decoder, m *conf.Map) model {
 		case out.spacing < MinStep:
 			n.Errorf("spacing %v: below the shortest, %v", out.spacing, MinStep)
 		case out.spacing > d.sc.step:
-			n.Errorf("spacing %v: above the step, %v", out.spacing, d.sc.step)
+			n.Errorf("spacing %v: above the step, %v: write a shorter one", out.spacing, d.sc.step)
 		case d.sc.step%out.spacing != 0:
-			n.Errorf("spacing %v: does not divide the step, %v", out.spacing, d.sc.step)
+			n.Errorf("spacing %v: does not divide the step, %v: write a whole fraction of it", out.spacing, d.sc.step)
 		case d.sc.step/out.spacing > maxSpacings:
-			n.Errorf("spacing %v: more than %d of it in a step of %v", out.spacing, maxSpacings, d.sc.step)
+			n.Errorf("spacing %v: more than %d of it in a step of %v: write a longer one, or a shorter step", out.spacing, maxSpacings, d.sc.step)
 		}
 	}
 	return out

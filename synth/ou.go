@@ -26,6 +26,7 @@ import (
 // the autocorrelation of x at any lag above 0 is (1−w)·ρ.
 type ou struct {
 	q              quantity
+	name           string // of its random stream
 	logarithmic    bool
 	mu, sigma      float64 // of x: in the quantity's unit, or of its logarithm
 	tau            time.Duration
@@ -41,7 +42,7 @@ func decodeLogOU(d *decoder, m *conf.Map) scalarModel { return decodeAnyOU(d, m,
 const maxCV = 10
 
 func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
-	out := &ou{q: d.q, logarithmic: logarithmic, slow: 1, ceiling: d.q.most()}
+	out := &ou{q: d.q, name: d.name, logarithmic: logarithmic, slow: 1, ceiling: d.q.most()}
 	if d.ous != nil {
 		*d.ous = append(*d.ous, out)
 	}
@@ -62,8 +63,12 @@ func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
 	case hasCV && hasSigma:
 		sigmaNode.Errorf("cv and sigma are both given: keep one")
 	case hasCV:
-		if cv = cvNode.Float(); !cvNode.Failed() && cv < 0 {
-			cvNode.Errorf("cv %v: negative", cv)
+		switch cv = cvNode.Float(); {
+		case cvNode.Failed():
+		case cv < 0:
+			cvNode.Errorf("cv %v: negative: write 0 or more", cv)
+		case cv > 0 && mean == 0 && around && !meanNode.Failed():
+			cvNode.Errorf("cv %v of a mean of 0 is nothing: write sigma, in the mean's unit", cv)
 		}
 	case hasSigma:
 		spread = sigmaNode
@@ -92,12 +97,12 @@ func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
 	floorNode, hasFloor := m.Get("floor")
 	if hasFloor {
 		if out.floor = d.q.read(floorNode); !floorNode.Failed() && !meanNode.Failed() && out.floor > mean {
-			floorNode.Errorf("the floor lies above the mean")
+			floorNode.Errorf("the floor lies above the mean: lower it")
 		}
 	}
 	if n, ok := m.Get("ceiling"); ok {
 		if out.ceiling = d.q.read(n); !n.Failed() && !meanNode.Failed() && out.ceiling < mean {
-			n.Errorf("the ceiling lies below the mean")
+			n.Errorf("the ceiling lies below the mean: raise it")
 		}
 	}
 	if meanNode.Failed() || spread.Failed() || tauNode.Failed() {
@@ -108,7 +113,7 @@ func decodeAnyOU(d *decoder, m *conf.Map, logarithmic bool) scalarModel {
 	}
 	if logarithmic {
 		s2 := log(1 + float64(cv*cv))
-		out.mu, out.sigma = log(mean)-s2/2, math.Sqrt(s2)
+		out.mu, out.sigma = log(mean)-float64(s2/2), math.Sqrt(s2)
 		return out
 	}
 	out.mu, out.sigma = mean, sigma

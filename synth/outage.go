@@ -2,6 +2,7 @@ package synth
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"linktape/internal/conf"
@@ -21,25 +22,53 @@ type outages struct {
 }
 
 // decodeOutages reads the list of a link.
-func (sc *Scenario) decodeOutages(link string, n conf.Node) {
+func (sc *Scenario) decodeOutages(link *trace.Link, n conf.Node) {
 	for i, item := range n.List() {
 		m := item.Map()
-		o := &outages{link: link, name: fmt.Sprintf("outages %d", i)}
+		o := &outages{link: link.Name, name: fmt.Sprintf("outages %d", i)}
 		o.arrivals = readArrivals(m)
 		o.duration = readLasting(m.Require("duration"))
-		o.mode = readMode(m, edit.DropBoth)
+		o.mode = readMode(m, edit.DropBoth, *link)
 		m.Done()
+		sc.warnListed(fmt.Sprintf("links.%s.outages.%d", link.Name, i), &o.arrivals, &o.duration, 0)
 		sc.layers = append(sc.layers, o)
 	}
 }
 
-func readMode(m *conf.Map, standard edit.Mode) edit.Mode {
+// readMode reads the mode of what happens to links, which must concern one of
+// their directions.
+func readMode(m *conf.Map, standard edit.Mode, links ...trace.Link) edit.Mode {
 	n, ok := m.Get("mode")
 	if !ok {
 		return standard
 	}
-	mode, _ := edit.ParseMode(n.OneOf(edit.Modes()...))
+	mode, err := edit.ParseMode(n.OneOf(edit.Modes()...))
+	if err == nil && len(links) > 0 && !slices.ContainsFunc(links, func(l trace.Link) bool {
+		return l.Up && mode.Concerns(trace.Up) || l.Down && mode.Concerns(trace.Down)
+	}) {
+		n.Errorf("mode %v concerns a direction that is not there: choose another mode", mode)
+	}
 	return mode
+}
+
+// warnListed warns of listed instants that come to nothing: after the end, or
+// before what happened at the one before is over; links go on for longest.
+func (sc *Scenario) warnListed(path string, a *arrivals, duration *spread, longest time.Duration) {
+	warn := func(at time.Duration, format string, args ...any) {
+		sc.warnings = append(sc.warnings, fmt.Sprintf("%s: the one at %v ", path, at)+fmt.Sprintf(format, args...))
+	}
+	over := time.Duration(0)
+	for _, at := range a.at {
+		switch {
+		case at >= sc.duration:
+			warn(at, "comes after the end, at %v", sc.duration)
+			return
+		case at < over:
+			warn(at, "is left out: the one before is over at %v", over)
+		case duration.form == fixedSpread:
+			over = at + time.Duration(duration.value) + longest
+		}
+	}
 }
 
 func (o *outages) concerns(ld trace.LinkDir) bool {

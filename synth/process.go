@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 	"time"
 
 	"linktape/internal/conf"
@@ -67,7 +68,7 @@ func (q quantity) read(n conf.Node) float64 {
 	case q == factor:
 		f := n.Float()
 		if f < 0 || f > maxFactor {
-			n.Errorf("factor %v: outside 0 to %v", f, maxFactor)
+			n.Errorf("factor %v: outside 0 to %d", f, int(maxFactor))
 			return 1
 		}
 		return f + 0 // −0 becomes 0
@@ -96,13 +97,17 @@ func readProb(n conf.Node) trace.Prob {
 }
 
 // quantise rounds a value of a random process to what a tape holds: whole
-// bit/s, whole microseconds.
+// bit/s, whole microseconds; negative terms of a sum like positive ones.
 func (q quantity) quantise(v float64) float64 {
+	half := 0.5
+	if v < 0 {
+		half = -0.5
+	}
 	switch {
 	case q == rate:
-		return float64(int64(v + 0.5))
+		return float64(int64(v + half))
 	case q.isTime():
-		return float64(int64(v/1000+0.5) * 1000)
+		return float64(int64(v/1000+half) * 1000)
 	}
 	return v
 }
@@ -221,6 +226,7 @@ type decoder struct {
 	q    quantity
 	path string // such as links.att.up.rate
 	term bool   // of a sum: its mean may be 0, and its values below
+	name string // of its random stream
 	ous  *[]*ou // where Ornstein–Uhlenbeck processes are listed
 }
 
@@ -298,13 +304,29 @@ func (d *decoder) kind(n conf.Node, want func(kind) bool) (kind, *conf.Map) {
 	for i, k := range kinds {
 		names[i] = k.name
 	}
-	name := m.Require("model").OneOf(names...)
+	modelNode := m.Require("model")
+	name := modelNode.String()
+	if others := drivenBy(name); others != nil && !slices.Contains(names, name) {
+		modelNode.Errorf("model %q drives %s: write one of %s", name, strings.Join(others, ", "), strings.Join(names, ", "))
+		return kind{}, nil
+	}
+	modelNode.OneOf(names...)
 	for _, k := range kinds {
 		if k.name == name {
 			return k, m
 		}
 	}
 	return kind{}, nil
+}
+
+// drivenBy lists the quantities that a model can drive.
+func drivenBy(name string) (out []string) {
+	for _, q := range quantities() {
+		if slices.ContainsFunc(q.q.kinds(), func(k kind) bool { return k.name == name }) {
+			out = append(out, q.name)
+		}
+	}
+	return out
 }
 
 // samples is how many instants k·step lie in [0, duration).

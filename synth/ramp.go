@@ -28,7 +28,7 @@ func decodeRamp(d *decoder, m *conf.Map) scalarModel {
 	}
 	if n, ok := m.Get("repeat"); ok {
 		if out.repeat = readInstant(n); !n.Failed() && out.repeat < out.start+out.over {
-			n.Errorf("period %v: ends before the ramp, at %v", out.repeat, out.start+out.over)
+			n.Errorf("period %v: ends before the ramp, at %v: write a longer one", out.repeat, out.start+out.over)
 		}
 	}
 	return out

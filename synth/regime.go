@@ -6,6 +6,7 @@ import (
 
 	"linktape/internal/conf"
 	"linktape/trace"
+	"linktape/trace/suggest"
 )
 
 // regimes switch a link between sets of processes, as when a modem changes
@@ -27,7 +28,7 @@ func decodeRegimes(link string, n conf.Node) (*regimes, []*conf.Map) {
 	out := &regimes{link: link, first: -1}
 	m := n.Map()
 	if n.IsMap() && m.Len() < 2 {
-		n.Errorf("%d regimes: write two or more", m.Len())
+		n.Errorf("write two or more regimes, or leave regimes out")
 	}
 	if m.Len() > maxRegimes {
 		n.Errorf("%d regimes: at most %d", m.Len(), maxRegimes)
@@ -75,7 +76,7 @@ func (r *regimes) readNext(m *conf.Map, from int) []float64 {
 		}
 		return out
 	}
-	sum := 0.0
+	sum, failed := 0.0, false
 	n.Map().Each(func(key, value conf.Node) {
 		w := value.Float()
 		if !value.Failed() && (w < 0 || w > 1e9) {
@@ -84,15 +85,16 @@ func (r *regimes) readNext(m *conf.Map, from int) []float64 {
 		i := slices.Index(r.names, key.String())
 		switch {
 		case i < 0:
-			key.Errorf("no regime %q in this link", key.String())
+			key.Errorf("no regime %q: %s", key.String(), suggest.Among(key.String(), r.names))
 		case i == from:
 			key.Errorf("a regime does not follow itself: write a longer dwell")
 		default:
 			out[i] = w + 0
 			sum += out[i]
 		}
+		failed = failed || key.Failed() || value.Failed()
 	})
-	if !n.Failed() && n.IsMap() && !(sum > 0) {
+	if !failed && n.IsMap() && !(sum > 0) {
 		n.Errorf("no regime follows: write {REGIME: WEIGHT, …}")
 		return out
 	}
@@ -113,9 +115,9 @@ func (r *regimes) stationary() []float64 {
 	w := make([]float64, n)
 	for range 4096 { // of the lazy chain, which has no period
 		for j := range w {
-			w[j] = v[j] / 2
+			w[j] = float64(v[j] / 2)
 			for i := range v {
-				w[j] += float64(v[i]*r.next[i][j]) / 2
+				w[j] += float64(float64(v[i]*r.next[i][j]) / 2)
 			}
 		}
 		v, w = w, v
@@ -138,11 +140,10 @@ func (r *regimes) start(run *run) running {
 }
 
 func (r *regimes) changes(duration, _ time.Duration) (n uint64, sampled bool) {
-	shortest := MaxDuration
-	for i := range r.dwell {
-		shortest = min(shortest, time.Duration(r.dwell[i].mean()))
+	for i := range r.dwell { // a regime comes at most as often as if there were no other
+		n = saturatingAdd(n, r.dwell[i].renewals(duration))
 	}
-	return often(duration, shortest), false
+	return n, false
 }
 
 type runningRegimes struct {

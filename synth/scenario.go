@@ -10,6 +10,7 @@ import (
 
 	"linktape/internal/conf"
 	"linktape/trace"
+	"linktape/trace/suggest"
 )
 
 // Limits of a scenario.
@@ -284,13 +285,18 @@ func (sc *Scenario) decodeLink(key, value conf.Node) {
 		sc.directions = append(sc.directions, sc.decodeDirection(trace.LinkDir{Link: link.Name, Dir: dir}, n, chain, sets))
 	}
 	for i := range sets {
+		for _, dir := range []trace.Direction{trace.Down, trace.Up} {
+			if n, ok := sets[i].Get(dir.String()); ok && !(link.Up && dir == trace.Up) && !(link.Down && dir == trace.Down) {
+				n.Errorf("link %q has no %v: add it to the link, or leave it out here", link.Name, dir)
+			}
+		}
 		sets[i].Done()
 	}
 	if n, ok := m.Get("handovers"); ok {
-		sc.decodeHandovers(link.Name, n)
+		sc.decodeHandovers(&link, n)
 	}
 	if n, ok := m.Get("outages"); ok {
-		sc.decodeOutages(link.Name, n)
+		sc.decodeOutages(&link, n)
 	}
 	if value.IsMap() && !link.Up && !link.Down {
 		m.Node().Errorf("link %q has no direction: write up (sender → receiver), down or both", link.Name)
@@ -317,8 +323,12 @@ func (sc *Scenario) decodeDirection(ld trace.LinkDir, n conf.Node, chain *regime
 		everywhere = everywhere && slices.ContainsFunc(r.models, func(m namedModel) bool { return m.q == rate })
 		out.regimes = append(out.regimes, r)
 	}
-	if !everywhere {
-		m.Require("rate")
+	if _, ok := m.Get("rate"); !ok && !everywhere {
+		if len(sets) > 0 {
+			m.Node().Errorf("%v has no rate in some regimes: write one here, or in every regime", ld)
+		} else {
+			m.Require("rate")
+		}
 	}
 	return out
 }
@@ -331,7 +341,7 @@ func (sc *Scenario) decodeModels(m *conf.Map, ld trace.LinkDir, path string) (ou
 			continue
 		}
 		named := namedModel{name: q.name, q: q.q}
-		d := decoder{sc: sc, q: q.q, path: path + "." + q.name, ous: &named.ous}
+		d := decoder{sc: sc, q: q.q, path: path + "." + q.name, name: q.name, ous: &named.ous}
 		named.model = d.decode(v)
 		out = append(out, named)
 	}
@@ -355,7 +365,7 @@ func (sc *Scenario) joinCell(n conf.Node, link string) {
 	if names == nil {
 		n.Errorf("no cell %q: describe it under the scenario's cells", name)
 	} else {
-		n.Errorf("no cell %q: there are %s", name, strings.Join(names, ", "))
+		n.Errorf("no cell %q: %s", name, suggest.Among(name, names))
 	}
 }
 
@@ -368,7 +378,7 @@ func readSlot(n conf.Node) *trace.Slot {
 	out.Max = out.Min
 	if k, ok := m.Get("max"); ok {
 		if out.Max = readDelay(k); !k.Failed() && !minNode.Failed() && out.Max < out.Min {
-			k.Errorf("max lies below min")
+			k.Errorf("max lies below min: exchange them")
 		}
 	}
 	if !minNode.Failed() && minNode.Present() && out.Max == 0 {

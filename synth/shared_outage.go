@@ -26,7 +26,6 @@ func (sc *Scenario) decodeSharedOutages(n conf.Node) {
 		m := value.Map()
 		o.arrivals = readArrivals(m)
 		o.duration = readLasting(m.Require("duration"))
-		o.mode = readMode(m, edit.DropBoth)
 		linksNode := m.Require("links")
 		links := linksNode.Map()
 		if linksNode.IsMap() && links.Len() == 0 {
@@ -35,11 +34,20 @@ func (sc *Scenario) decodeSharedOutages(n conf.Node) {
 		links.Each(func(key, value conf.Node) {
 			name := key.Name()
 			if !key.Failed() && !slices.ContainsFunc(sc.links, func(l trace.Link) bool { return l.Name == name }) {
-				key.Errorf("no link %q: %s", name, sc.linkNames())
+				key.Errorf("no link %q: %s", name, sc.linkNames(name))
 			}
 			o.delays[name] = readInstant(value)
 		})
+		var members []trace.Link
+		longest := time.Duration(0)
+		for _, l := range sc.links {
+			if d, ok := o.delays[l.Name]; ok {
+				members, longest = append(members, l), max(longest, d)
+			}
+		}
+		o.mode = readMode(m, edit.DropBoth, members...)
 		m.Done()
+		sc.warnListed("shared_outages."+o.name, &o.arrivals, &o.duration, longest)
 		sc.layers = append(sc.layers, o)
 	})
 }

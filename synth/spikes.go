@@ -55,7 +55,7 @@ func (p *spikesProcess) value(t time.Duration) (float64, time.Duration) {
 	switch p.phase {
 	case 1:
 		p.left = p.height.draw(p.stream)
-		p.fall = max(p.step, p.left/fallSteps)
+		p.fall = (max(p.step, p.left/fallSteps) + 999) / 1000 * 1000 // whole µs
 		hold := p.hold.draw(p.stream)
 		p.phase = 2
 		if hold > 0 {

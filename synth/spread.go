@@ -88,7 +88,7 @@ func readSpread(n conf.Node, longest time.Duration) spread {
 		switch {
 		case failed("median", "p90"):
 		case p90 < median:
-			fault("p90", "p90 lies below the median")
+			fault("p90", "p90 lies below the median: exchange them")
 		default:
 			out.sigma = log(p90/median) / z90
 		}
@@ -112,7 +112,7 @@ func readSpread(n conf.Node, longest time.Duration) spread {
 			break
 		}
 		if hasMax && !failed("max") && most < least {
-			fault("max", "max lies below min")
+			fault("max", "max lies below min: exchange them")
 		}
 		out.tail = 1 - pow(least/out.most, out.alpha)
 	default:
@@ -169,17 +169,56 @@ func readEvery(n conf.Node) time.Duration {
 	return d
 }
 
-// mean returns the mean in ns, before cuts at most.
+// renewals bounds how many draws of this distribution, one after the other, a
+// duration has room for; with a probability of less than 10^-20 there is room
+// for more.
+//
+// Of a form with a long tail that is Chernoff's bound: with q the median, each
+// e^(−X/q) is at most 1 and half of the time at most 1/e, so that n draws end
+// within T with a probability of at most e^(T/q)·(½ + ½/e)ⁿ.
+func (s *spread) renewals(duration time.Duration) uint64 {
+	switch s.form {
+	case exponentialSpread:
+		return often(duration, time.Duration(s.value))
+	case fixedSpread:
+		return uint64(duration/max(time.Duration(s.value), time.Microsecond)) + 1
+	}
+	q := s.value
+	if s.form == paretoSpread {
+		q = s.min / pow(1-float64(s.tail/2), 1/s.alpha)
+	}
+	q = max(float64(1000*math.Floor(min(q, s.most)/1000)), 1000) // draws are whole µs
+	return uint64((float64(duration)/q+46.06)/0.3797) + 2
+}
+
+// mean returns the mean in ns.
 func (s *spread) mean() float64 {
 	switch s.form {
 	case logNormalSpread:
-		return float64(s.value * exp(float64(s.sigma*s.sigma)/2))
-	case paretoSpread:
-		// ∫ x dF from min to most.
-		if a := s.alpha; a != 1 {
-			return float64(a/(a-1)) * (s.min - float64(s.most*pow(s.min/s.most, a))) / s.tail
+		// What is cut at most has no closed form without Φ: trapezoids over the
+		// normal variable.
+		sum, weights := 0.0, 0.0
+		for i := -1200; i <= 1200; i++ {
+			z := float64(i) / 100
+			w := exp(-float64(float64(z*z) / 2))
+			weights += w
+			sum += float64(w * min(float64(s.value*exp(float64(s.sigma*z))), s.most))
 		}
-		return float64(s.min*log(s.most/s.min)) / s.tail
+		return sum / weights
+	case paretoSpread:
+		// ∫ x dF = α·min·(1 − e^−y)/(α−1)/tail with y = (α−1)·ln(most/min); for α = 1
+		// its limit.
+		if !(s.most > s.min) || s.tail <= 0 {
+			return s.min
+		}
+		l := log(s.most / s.min)
+		y := float64((s.alpha - 1) * l)
+		if y > -1e-6 && y < 1e-6 {
+			l = float64(l * (1 - float64(y/2)))
+		} else {
+			l = (1 - exp(-y)) / (s.alpha - 1)
+		}
+		return float64(float64(s.alpha*s.min)*l) / s.tail
 	}
 	return s.value
 }

@@ -15,11 +15,11 @@ type steps struct {
 }
 
 func decodeSteps(d *decoder, m *conf.Map) scalarModel {
-	return d.decodeList(m, m.Require("steps"), "value")
+	return decodeList(m, m.Require("steps"), "value", d.q.read)
 }
 
 // decodeList reads a list of {at, KEY}, and the period beside it.
-func (d *decoder) decodeList(m *conf.Map, listNode conf.Node, key string) *steps {
+func decodeList(m *conf.Map, listNode conf.Node, key string, read func(conf.Node) float64) *steps {
 	out := &steps{}
 	list := listNode.List()
 	if listNode.IsList() && len(list) == 0 {
@@ -30,7 +30,7 @@ func (d *decoder) decodeList(m *conf.Map, listNode conf.Node, key string) *steps
 		step := n.Map()
 		atNode := step.Require("at")
 		at := atNode.Duration()
-		value := d.q.read(step.Require(key))
+		value := read(step.Require(key))
 		step.Done()
 		switch ok := !atNode.Failed(); {
 		case ok && i == 0 && at != 0:

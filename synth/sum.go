@@ -2,6 +2,7 @@ package synth
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"linktape/internal/conf"
@@ -30,11 +31,12 @@ func decodeCombined(d *decoder, m *conf.Map, product bool) scalarModel {
 	listNode := m.Require("of")
 	list := listNode.List()
 	if listNode.IsList() && len(list) < 2 {
-		listNode.Errorf("%d terms: write two or more, or the value itself", len(list))
+		listNode.Errorf("write two or more terms, or the value itself in place of the model")
 	}
 	for i, n := range list {
 		term := *d
 		term.path = fmt.Sprintf("%s.of.%d", d.path, i)
+		term.name = termName(d.name, i)
 		term.term = !product
 		if product && i > 0 {
 			term.q = factor
@@ -48,7 +50,7 @@ func decodeCombined(d *decoder, m *conf.Map, product bool) scalarModel {
 	}
 	if n, ok := m.Get("ceiling"); ok {
 		if out.ceiling = d.q.read(n); !n.Failed() && out.ceiling < out.floor {
-			n.Errorf("the ceiling lies below the floor")
+			n.Errorf("the ceiling lies below the floor: exchange them")
 		}
 	}
 	return out
@@ -88,7 +90,7 @@ func (p *combinedProcess) value(t time.Duration) (float64, time.Duration) {
 		}
 		next = min(next, p.due[i])
 		if p.product && i > 0 {
-			v = float64(v * p.values[i])
+			v = min(float64(v*p.values[i]), math.MaxFloat64) // infinity times 0 would be no number
 		} else {
 			v += p.values[i]
 		}

@@ -42,21 +42,28 @@ func (sc *Scenario) Synthesize(ctx context.Context, write func([]trace.Step) err
 	sinceFlush := 0 // advances, also those that change nothing
 	for t := time.Duration(0); t < sc.duration; {
 		next := run.advanceLayers(t)
-		for i := range run.runners {
-			r := &run.runners[i]
-			if r.next == t {
-				if r.advance(t) {
-					batch = append(batch, trace.Step{At: t, Link: r.Link, Dir: r.Dir, State: r.last})
-					if len(batch) == batchSteps {
-						if err := flush(t); err != nil {
-							return err
+		for b, due := range run.due {
+			if due == t {
+				due = never
+				for i := b * block; i < min((b+1)*block, len(run.runners)); i++ {
+					r := &run.runners[i]
+					if r.next == t {
+						if r.advance(t) {
+							batch = append(batch, trace.Step{At: t, Link: r.Link, Dir: r.Dir, State: r.last})
+							if len(batch) == batchSteps {
+								if err := flush(t); err != nil {
+									return err
+								}
+								sinceFlush = 0
+							}
 						}
-						sinceFlush = 0
+						sinceFlush++
 					}
+					due = min(due, r.next)
 				}
-				sinceFlush++
+				run.due[b] = due
 			}
-			next = min(next, r.next)
+			next = min(next, due)
 		}
 		if sinceFlush > 16*batchSteps {
 			if err := ctx.Err(); err != nil {
@@ -69,12 +76,22 @@ func (sc *Scenario) Synthesize(ctx context.Context, write func([]trace.Step) err
 	return flush(sc.duration)
 }
 
-// run is a scenario at work.
+// run is a scenario at work. Where many links have instants of their own, most of
+// them have nothing to do at any one: what is due when is also kept for blocks of
+// runners and of layers, in their canonical order.
 type run struct {
 	*Scenario
-	layers  []runLayer
-	runners []runner
+	layers    []runLayer
+	runners   []runner
+	layersDue []time.Duration // by block of layers: the earliest next
+	due       []time.Duration // by block of runners
 }
+
+// block is how many share an instant in run.due: about the root of the number of
+// directions in a large scenario.
+const block = 16
+
+func blocks(n int) []time.Duration { return make([]time.Duration, (n+block-1)/block) }
 
 type runLayer struct {
 	running
@@ -121,6 +138,7 @@ func newRun(sc *Scenario) *run {
 		}
 		r.layers = append(r.layers, started)
 	}
+	r.layersDue, r.due = blocks(len(r.layers)), blocks(len(r.runners))
 	return r
 }
 
@@ -128,15 +146,22 @@ func newRun(sc *Scenario) *run {
 // concern due, and returns when a layer is due next.
 func (r *run) advanceLayers(t time.Duration) time.Duration {
 	next := never
-	for i := range r.layers {
-		l := &r.layers[i]
-		if l.next == t {
-			l.next = l.advance(t)
-			for _, k := range l.runners {
-				r.runners[k].next = t
+	for b, due := range r.layersDue {
+		if due == t {
+			due = never
+			for i := b * block; i < min((b+1)*block, len(r.layers)); i++ {
+				l := &r.layers[i]
+				if l.next == t {
+					l.next = l.advance(t)
+					for _, k := range l.runners {
+						r.runners[k].next, r.due[k/block] = t, t
+					}
+				}
+				due = min(due, l.next)
 			}
+			r.layersDue[b] = due
 		}
-		next = min(next, l.next)
+		next = min(next, due)
 	}
 	return next
 }
@@ -219,11 +244,16 @@ func (r *runner) advance(t time.Duration) bool {
 
 // redraw puts the processes of the rate at another deviate.
 func (r *runner) redraw(z float64) {
-	for _, g := range append([]group{r.base}, r.regimes...) {
-		for i, q := range g.quantities {
-			if q == rate {
-				redraw(g.processes[i], z)
-			}
+	r.base.redraw(z)
+	for i := range r.regimes {
+		r.regimes[i].redraw(z)
+	}
+}
+
+func (g *group) redraw(z float64) {
+	for i, q := range g.quantities {
+		if q == rate {
+			redraw(g.processes[i], z)
 		}
 	}
 }

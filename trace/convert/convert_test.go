@@ -85,10 +85,10 @@ func totalBytes(res *convert.Result) int64 {
 	var sum trace.Service
 	var last trace.Step
 	for s := range res.Steps {
-		sum.Add(last.Rate, s.At-last.At)
+		sum.Add(last.Capacity(), s.At-last.At)
 		last = s
 	}
-	sum.Add(last.Rate, res.Duration-last.At)
+	sum.Add(last.Capacity(), res.Duration-last.At)
 	return sum.Bytes()
 }
 
@@ -119,11 +119,11 @@ func TestDetect(t *testing.T) {
 		{"mahimahi without final line feed", "5", "mahimahi"},
 		{"pensieve", "0.0 4.1\n0.5 4.2\n", "pensieve"},
 		{"pensieve tabs", "0\t4\n1\t5\n", "pensieve"},
-		{"empty", "", "not mahimahi: no whole line; not pensieve: fewer than two whole lines"},
+		{"empty", "", "not mahimahi: no whole line; "},
 		{"one pair", "0.0 4.1\n", "fewer than two whole lines"},
 		{"kbit/s", "0 12000\n1 13000\n", "12000 Mbit/s is too much"},
 		{"header", "time rate\n0 4\n1 5\n", "line 1: the time is not a number"},
-		{"csv", "a,b,c\n1,2,3\n", "not mahimahi: line 1 is not a whole number of ms; not pensieve: line 1 has 1 columns, not two"},
+		{"csv", "a,b,c\n1,2,3\n", "not mahimahi: line 1 is not a whole number of ms; "},
 		{"decreasing", "5\n4\n", "line 2 is less than the one before"},
 		{"gzip", "\x1f\x8b\x08\x00", "compressed with gzip"},
 		{"binary", "5\n\x00\n", "byte 2 is 0"},
@@ -162,7 +162,7 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%+v was accepted", opts)
 		}
 	}
-	if _, err := convert.Import("mahi", strings.NewReader("1\n"), "file", convert.ImportOptions{}); err == nil || !strings.Contains(err.Error(), "mahimahi, pensieve") {
+	if _, err := convert.Import("mahi", strings.NewReader("1\n"), "file", convert.ImportOptions{}); err == nil || !strings.Contains(err.Error(), "lumos5g, mahimahi, netem-trace") {
 		t.Errorf("got %v, want the list of formats", err)
 	}
 	res := mustImport(t, "mahimahi", "1\n", convert.ImportOptions{Delay: 35 * time.Millisecond, Loss: 0.001})

@@ -161,3 +161,63 @@ func TestFieldPensieve(t *testing.T) {
 		})
 	}
 }
+
+// Both directions of the UCC logs keep their bytes at any step and in CSV and
+// JSON; the means are those of the files, taken over the seconds.
+func TestFieldUCC(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		lines          int64
+		duration       time.Duration
+		down, up       string // mean and p95 in Mbit/s
+		downGap, upGap time.Duration
+	}{
+		{"B_2019.12.16_12.27.05.csv", 1338, 22*time.Minute + 32*time.Second, "25.995 117.5", "0.101 0.2", 4 * time.Second, 5 * time.Second},
+		{"B_2020.02.13_13.57.29.csv", 3148, 58*time.Minute + 18*time.Second, "45.676 213.5", "0.124 0.3", 3 * time.Second, 3 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			data := string(field(t, "ucc5g/"+tc.name))
+			for _, d := range []trace.Direction{trace.Down, trace.Up} {
+				opts := convert.ImportOptions{LinkDir: trace.LinkDir{Link: "b", Dir: d}}
+				own := mustImport(t, "", data, opts)
+				if own.Format != "ucc-5g" || own.Lines != tc.lines || own.Duration != tc.duration || totalBytes(own) != own.Bytes {
+					t.Errorf("%v: got %s, %d lines, %v, %d bytes in the steps, %d in the summary", d, own.Format, own.Lines, own.Duration, totalBytes(own), own.Bytes)
+				}
+				check(t, own)
+				meta, steps, err := convert.Merge([]convert.Input{{LinkDir: opts.LinkDir, Result: own}}, convert.MergeOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c := trace.NewStatsCollector(meta, trace.StatsOptions{Bin: time.Second})
+				for s := range steps {
+					c.Step(&s)
+				}
+				st := c.Finish()[0]
+				want, gap := tc.down, tc.downGap
+				if d == trace.Up {
+					want, gap = tc.up, tc.upGap
+				}
+				if got := fmt.Sprintf("%.3f %.1f", st.RateMean/1e6, st.RateP95/1e6); got != want || st.LongestGap != gap {
+					t.Errorf("%v: got %s, longest gap %v, want %s, %v", d, got, st.LongestGap, want, gap)
+				}
+				for _, step := range []time.Duration{10 * ms, 100 * ms, 1700 * ms} {
+					opts.Step = step
+					res := mustImport(t, "", data, opts)
+					if totalBytes(res) != own.Bytes || res.Duration != own.Duration {
+						t.Errorf("%v, step %v: got %d bytes in %v, want %d in %v", d, step, totalBytes(res), res.Duration, own.Bytes, own.Duration)
+					}
+				}
+				for _, format := range []string{"csv", "json"} {
+					out, _ := export(t, format, direction(own), convert.ExportOptions{})
+					if got, want := hashOf(t, mustImport(t, "", out, convert.ImportOptions{LinkDir: attUp})), hashOf(t, own); got != want {
+						t.Errorf("%v: %s gave another tape back", d, format)
+					}
+				}
+			}
+			delay := mustImport(t, "", data, convert.ImportOptions{LinkDir: attDown, Role: convert.RoleDelay})
+			if m := meanDelay(delay); !delay.HasDelay || delay.HasRate || m < 35*ms || m > 60*ms || delay.Duration != tc.duration {
+				t.Errorf("pings: got a mean delay of %v in %v", m, delay.Duration)
+			}
+		})
+	}
+}

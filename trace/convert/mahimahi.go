@@ -40,9 +40,9 @@ func (mahimahi) Description() string {
 	return "Mahimahi mm-link: one delivery opportunity of 1500 bytes of IP per line, in ms"
 }
 
-func (mahimahi) Sniff(head []byte) error {
+func (mahimahi) Sniff(head []byte) (string, error) {
 	if len(head) == 0 {
-		return errors.New("no whole line")
+		return "", errors.New("no whole line")
 	}
 	last, n := int64(0), 0
 	for b := range bytes.Lines(head) {
@@ -50,13 +50,13 @@ func (mahimahi) Sniff(head []byte) error {
 		v, err := parseInt(bytes.TrimSuffix(b, []byte("\n")), mahimahiMax)
 		switch {
 		case err != nil:
-			return fmt.Errorf("line %d is not a whole number of ms", n)
+			return "", fmt.Errorf("line %d is not a whole number of ms", n)
 		case v < last:
-			return fmt.Errorf("line %d is less than the one before", n)
+			return "", fmt.Errorf("line %d is less than the one before", n)
 		}
 		last = v
 	}
-	return nil
+	return fmt.Sprintf("%d lines of one whole number each, not decreasing", n), nil
 }
 
 // binCount is the number of opportunities in one bin; bins without any are
@@ -86,6 +86,7 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		run     int64       // lines at the current timestamp
 		last    = int64(-1) // current timestamp, ms
 		in      = newLines(r)
+		unsort  []int64 // timestamps to sort first
 	)
 	count := func(bin, n int64) {
 		if k := len(bins) - 1; k >= 0 && bins[k].bin == bin {
@@ -104,17 +105,13 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		}
 		run = 0
 	}
-	for in.next() {
-		v, ok := mahimahiLine(in, &faults)
-		if !ok {
-			continue
-		}
+	take := func(line, v int64) {
 		if v < last {
-			faults.add(in.n, "timestamp %d ms after %d ms: timestamps must not decrease; sort the file (sort -n)", v, last)
+			faults.add(line, "timestamp %d ms after %d ms: timestamps must not decrease; sort the file (sort -n)", v, last)
 		}
 		if v != last {
 			if last >= 0 && v-last > gap {
-				gap, gapLine = v-last, in.n
+				gap, gapLine = v-last, line
 			}
 			if faults.Count == 0 {
 				flush()
@@ -128,6 +125,20 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 			zeros++
 		}
 		run++
+	}
+	for in.next() {
+		switch v, ok := mahimahiLine(in, &faults); {
+		case !ok:
+		case opts.Sort:
+			unsort = append(unsort, v)
+		default:
+			take(in.n, v)
+		}
+	}
+	sorted := !slices.IsSorted(unsort)
+	slices.Sort(unsort)
+	for i, v := range unsort {
+		take(int64(i)+1, v)
 	}
 	switch {
 	case in.err != nil:
@@ -145,6 +156,8 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 	res := &Result{
 		Duration: period,
 		Lines:    in.n,
+		HasRate:  true,
+		Gap:      opts.Gap,
 		Choices: map[string]string{
 			"step":              step.String(),
 			"interval":          interval,
@@ -197,6 +210,27 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		}
 		_, err := f.To(period, due)
 		return err
+	}
+	if opts.Sort {
+		res.Choices["sort"] = "by time"
+		if sorted {
+			res.warn(0, "the lines were out of order and are sorted; lines in warnings are those of the sorted file")
+		}
+	}
+	if !opts.Scale.IsOne() || opts.Clip != nil {
+		var bins []sample
+		err := rates(func(at time.Duration, r trace.BitRate) bool {
+			bins = append(bins, sample{at, r})
+			return true
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		tr := track{rates: bins, rests: []restAt{{0, opts.state()}}, end: period}
+		if err := tr.finish(res, opts, 0); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return res, nil
 	}
 	if err := rates(func(time.Duration, trace.BitRate) bool { return true }); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -32,34 +32,34 @@ func (pensieve) Description() string {
 	return "Pensieve cooked trace: two columns, time in s and rate in Mbit/s, no header"
 }
 
-func (pensieve) Sniff(head []byte) error {
+func (pensieve) Sniff(head []byte) (string, error) {
 	n, last := 0, int64(-1)
 	for b := range bytes.Lines(head) {
 		n++
 		fields := bytes.Fields(b)
 		if len(fields) != 2 {
-			return fmt.Errorf("line %d has %d columns, not two", n, len(fields))
+			return "", fmt.Errorf("line %d has %d columns, not two", n, len(fields))
 		}
 		t, err := parseScaled(fields[0], 9, int64(MaxDuration))
 		if err != nil {
-			return fmt.Errorf("line %d: the time is %w", n, err)
+			return "", fmt.Errorf("line %d: the time is %w", n, err)
 		}
 		if t <= last {
-			return fmt.Errorf("line %d: the time does not increase", n)
+			return "", fmt.Errorf("line %d: the time does not increase", n)
 		}
 		last = t
 		r, err := parseScaled(fields[1], 6, int64(trace.MaxRate))
 		if err != nil {
-			return fmt.Errorf("line %d: the rate is %w", n, err)
+			return "", fmt.Errorf("line %d: the rate is %w", n, err)
 		}
 		if trace.BitRate(r) >= pensieveDoubt {
-			return fmt.Errorf("line %d: %s Mbit/s is too much for a rate in Mbit/s", n, fields[1])
+			return "", fmt.Errorf("line %d: %s Mbit/s is too much for a rate in Mbit/s", n, fields[1])
 		}
 	}
 	if n < 2 {
-		return errors.New("fewer than two whole lines")
+		return "", errors.New("fewer than two whole lines")
 	}
-	return nil
+	return fmt.Sprintf("%d lines of two numbers, the first increasing, the second below 10000", n), nil
 }
 
 // sample is one line: an instant from the first line's and a rate.
@@ -74,19 +74,18 @@ type sample struct {
 // sample i holds until t_{i+1}, and the last one as long as the one before. The
 // tape starts at the first time. Without a step the file's own instants are
 // kept; with one, the mean rate of each bin is taken so that the bytes are
-// kept.
+// kept. A sample holds however long it is until the next, unless a gap policy is
+// asked for.
 func (pensieve) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
-	interval := opts.interval(IntervalEnd)
+	t := newTable(name, opts)
+	t.interval, t.lazy, t.first = IntervalEnd, true, true
 	var (
-		faults  = Faults{File: name}
-		samples []sample
-		start   int64       // ns
-		last    = int64(-1) // ns
-		crlf    int64       // lines that end with CR LF
-		crLine  int64
-		doubt   int64 // first line with a doubtful rate
-		top     trace.BitRate
-		in      = newLines(r)
+		last   = int64(-1) // ns
+		crlf   int64       // lines that end with CR LF
+		crLine int64
+		doubt  int64 // first line with a doubtful rate
+		top    trace.BitRate
+		in     = newLines(r)
 	)
 	for in.next() {
 		if bytes.HasSuffix(in.text, []byte("\r")) {
@@ -94,92 +93,41 @@ func (pensieve) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 				crLine = in.n
 			}
 		}
-		t, rate, ok := pensieveLine(in, &faults)
+		at, rate, ok := pensieveLine(in, &t.faults)
 		if !ok {
 			continue
 		}
-		if t <= last {
-			faults.add(in.n, "time %v after %v: times must increase; sort the file, join or remove equal times", ns(t), ns(last))
-		} else if last < 0 {
-			start = t
+		if at <= last && !opts.Sort && (at < last || opts.Same == "") {
+			t.fault(in.n, "time %v after %v: times must increase; sort the file, join or remove equal times", ns(at), ns(last))
 		}
-		last = t
+		last = at
 		if rate >= pensieveDoubt && doubt == 0 {
 			doubt = in.n
 		}
 		top = max(top, rate)
-		if faults.Count == 0 {
-			samples = append(samples, sample{time.Duration(t - start), rate})
+		if t.faults.Count == 0 {
+			x := newRow(in.n, at)
+			x.rate = int64(rate)
+			t.add(x)
 		}
 	}
 	switch {
 	case in.err != nil:
 		return nil, fmt.Errorf("read %s: %w", name, in.err)
 	case in.n == 0:
-		faults.add(0, "the file is empty: a trace needs at least two lines")
-	case in.n == 1 && faults.Count == 0:
-		faults.add(1, "one sample only: two are needed to tell how long a sample holds")
+		t.fault(0, "the file is empty: a trace needs at least two lines")
 	}
-	if err := faults.err(); err != nil {
+	if err := t.faults.err(); err != nil {
 		return nil, err
 	}
-
-	res := &Result{Lines: in.n, Choices: map[string]string{"interval": interval, "step": "as in the file"}}
-	warn := func(line int64, format string, args ...any) {
-		res.Warnings = append(res.Warnings, Warning{line, fmt.Sprintf(format, args...)})
-	}
+	t.res.Lines = in.n
 	if crlf > 0 {
-		warn(crLine, "%d of the lines end with CR LF: read as LF", crlf)
-	}
-	if start > 0 {
-		warn(1, "time begins at %v: the tape begins there", ns(start))
-		res.Choices["start"] = ns(start).String()
+		t.warn(crLine, "%d of the lines end with CR LF: read as LF", crlf)
 	}
 	if doubt > 0 {
-		warn(doubt, "%v: is the file in Mbit/s?", top)
+		t.warn(doubt, "%v: is the file in Mbit/s?", top)
 	}
-	// Turn the samples into spans: the rate from an instant on.
-	n := len(samples)
-	end := samples[n-1].at
-	if interval == IntervalEnd {
-		for i := range n - 1 {
-			samples[i].rate = samples[i+1].rate
-		}
-		samples = samples[:n-1]
-	} else {
-		tail := samples[n-1].at - samples[n-2].at
-		if end > MaxDuration-tail {
-			return nil, fmt.Errorf("%s: longer than %v", name, MaxDuration)
-		}
-		end += tail
-	}
-	res.Duration = end
-	var total trace.Service
-	for i, s := range samples {
-		total.Add(s.rate, spanEnd(samples, i, end)-s.at)
-	}
-	res.Bytes = total.Bytes()
-	if total.IsZero() {
-		warn(0, "the trace has no capacity at all")
-	}
-	if opts.Step == 0 {
-		res.Steps = rateSteps(opts.state(), func(yield func(time.Duration, trace.BitRate) bool) {
-			for _, s := range samples {
-				if !yield(s.at, s.rate) {
-					return
-				}
-			}
-		})
-		return res, nil
-	}
-	res.Choices["step"] = opts.Step.String()
-	if err := resample(samples, end, opts.Step, func(time.Duration, trace.BitRate) bool { return true }); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	res.Steps = rateSteps(opts.state(), func(yield func(time.Duration, trace.BitRate) bool) {
-		_ = resample(samples, end, opts.Step, yield) // checked above
-	})
-	return res, nil
+	return t.finish(0)
 }
 
 // ns is an instant of a file, which may be later than its tape is long.

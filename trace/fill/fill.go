@@ -50,6 +50,13 @@ func (f *Filler) To(end time.Duration, due Amount) (bool, error) {
 	return f.step(end, q), nil
 }
 
+// At returns the instant up to which rates have been yielded.
+func (f *Filler) At() time.Duration { return f.at }
+
+// Hold yields a rate as it is until end, which must come after the Filler's
+// instant. It returns false when yield wants no more.
+func (f *Filler) Hold(end time.Duration, rate trace.BitRate) bool { return f.step(end, uint64(rate)) }
+
 func (f *Filler) step(end time.Duration, rate uint64) bool {
 	more := f.yield(f.at, trace.BitRate(rate))
 	f.served = f.served.Add(Mul(rate, uint64(end-f.at)))
