@@ -32,6 +32,7 @@ written 100ms or 2m, rates 6Mbit, sizes 64KB, probabilities 0.02 or 2%.
 		Commands: []*ucli.Command{
 			synthCommand(), importCommand(), exportCommand(),
 			infoCommand(), plotCommand(), diffCommand(), verifyCommand(),
+			fitCommand(), compareCommand(),
 			cutCommand(), concatCommand(), mergeCommand(), overlayCommand(),
 			scaleCommand(), resampleCommand(), selectCommand(), renameCommand(),
 			listCommand(), showCommand(), schemaCommand(),
