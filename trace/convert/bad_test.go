@@ -50,6 +50,11 @@ func badFiles() []badFile {
 		{"pensieve-equal-times", "pensieve", "0 1\n1 2\n1 3\n", nil},
 
 		{"netem-trace-not-json", "netem-trace", "{\n\"StaticBwConfig\": {\n  \"bw\": 12Mbps\n}}\n", nil},
+		{"netem-trace-toml-date", "netem-trace", "[StaticBwConfig]\nbw = \"12Mbps\"\nduration = 2020-01-01\n", nil},
+		{"netem-trace-toml-twice", "netem-trace", "StaticBwConfig = {bw = \"12Mbps\", duration = \"1s\", bw = \"3Mbps\"}\n", nil},
+		{"netem-trace-toml-unknown-key", "netem-trace", "[StaticBwConfig]\nbw = \"12Mbps\"\ndur = \"1s\"\n", nil},
+		{"netem-trace-toml-number", "netem-trace", "[StaticLossConfig]\nduration = \"1s\"\nloss = [0.1, inf]\n", nil},
+		{"netem-trace-toml-cut", "netem-trace", "[[RepeatedBwPatternConfig.pattern]]\nStaticBwConfig = {bw = \n", nil},
 		{"netem-trace-cut", "netem-trace", "{\"RepeatedBwPatternConfig\":{\"pattern\":[\n", nil},
 		{"netem-trace-empty", "netem-trace", "", nil},
 		{"netem-trace-list", "netem-trace", "[1, 2]\n", nil},

@@ -81,9 +81,18 @@ var (
 	lightText     = "0 20 0 1 2\n1000 25.5 0 0 1 3\n2500 30 0\n"
 	saturatorText = "Config: a=1,b=2\nSEQ_NUM\tSEND_TIMESTAMP\tRECV_TIMESTAMP\tPACKET_SIZE\n" +
 		"1\t1600000000000000000\t1600000000010000000\t1500\n2\t1600000000001000000\t1600000000050000000\t1500\n4\t1600000000300000000\t1600000000320000000\t1000\n"
-	hsdpaText    = "1289406399 549893 59.92 10.66 0 1000\n1289406400 550893 59.92 10.66 125000 1000\n1289406401 552143 59.92 10.66 250001 1250\n"
-	ghentText    = "1453121790686 54169 51.03 3.73 62500 0999\n1453121791686 55169 51.03 3.73 125000 1000\n"
-	netemText    = `{"RepeatedBwPatternConfig":{"pattern":[{"StaticBwConfig":{"bw":"12Mbps","duration":"1s"}},{"TraceBwConfig":{"pattern":[["1ms",["2Mbps","4Mbps"]],["2ms",["1Mbps"]]]}}],"count":0}}`
+	hsdpaText = "1289406399 549893 59.92 10.66 0 1000\n1289406400 550893 59.92 10.66 125000 1000\n1289406401 552143 59.92 10.66 250001 1250\n"
+	ghentText = "1453121790686 54169 51.03 3.73 62500 0999\n1453121791686 55169 51.03 3.73 125000 1000\n"
+	netemText = `{"RepeatedBwPatternConfig":{"pattern":[{"StaticBwConfig":{"bw":"12Mbps","duration":"1s"}},{"TraceBwConfig":{"pattern":[["1ms",["2Mbps","4Mbps"]],["2ms",["1Mbps"]]]}}],"count":0}}`
+	netemTOML = `# the same
+[RepeatedBwPatternConfig]
+count = 0
+[[RepeatedBwPatternConfig.pattern]]
+StaticBwConfig = {bw = "12Mbps", duration = "1s"}
+[[RepeatedBwPatternConfig.pattern]]
+[RepeatedBwPatternConfig.pattern.TraceBwConfig]
+pattern = [["1ms", ["2Mbps", "4Mbps"]], ["2ms", ["1Mbps"]]]
+`
 	netemCSVText = netemHeader + "0,1000000,0.5\n0.5,2000000,1\n"
 	iperfText    = iperfHeader +
 		iperfLine("2023-01-01 00:00:00 UTC", "2023-01-01 00:00:01 UTC", "8000000", "", "8.0", "") +
@@ -134,6 +143,8 @@ func TestFormats(t *testing.T) {
 		{"saturator delay", "saturator", saturatorText, with(down, func(o *convert.ImportOptions) { o.Role = convert.RoleDelay }), "0s 0bit delay 10ms, 300ms 0bit delay 20ms", 400 * ms, 0, "2020-09-13T12:26:40.01Z"},
 		{"saturator step", "saturator", saturatorText, with(down, func(o *convert.ImportOptions) { o.Step = 200 * ms }), "0s 120kbit, 200ms 40kbit", 400 * ms, 4000, "2020-09-13T12:26:40.01Z"},
 		{"netem-trace", "netem-trace", netemText, down, "0s 12Mbit, 1s 2Mbit, 1.001s 4Mbit, 1.002s 1Mbit", 1004 * ms, 1_501_000, ""},
+		{"netem-trace toml", "netem-trace", netemTOML, down, "0s 12Mbit, 1s 2Mbit, 1.001s 4Mbit, 1.002s 1Mbit", 1004 * ms, 1_501_000, ""},
+		{"netem-trace toml numbers", "netem-trace", "RepeatedBwPatternConfig.count = 0x1\nRepeatedBwPatternConfig.pattern = [{StaticBwConfig = {bw = {gbps = 1, bps = 5}, duration.secs = 0, duration.nanos = 8}}, {TraceBwConfig = [[1.5, [2.0, 4]]]}]\n", down, "0s 1000000.005kbit, 8ns 2Mbit, 1.500008ms 4Mbit", 3*ms + 8, 1126, ""},
 		{"netem-trace numbers", "netem-trace", `{"RepeatedBwPatternConfig":{"pattern":[{"StaticBwConfig":{"bw":{"gbps":1,"bps":5},"duration":{"secs":0,"nanos":8}}},{"TraceBwConfig":[[1.5,[2.0,4]]]}],"count":2}}`, down, "0s 1000000.005kbit, 8ns 2Mbit, 1.500008ms 4Mbit, 3.000008ms 1000000.005kbit, 3.000016ms 2Mbit, 4.500016ms 4Mbit", 6*ms + 16, 2252, ""},
 		{"netem-trace sawtooth", "netem-trace", `{"SawtoothBwConfig":{"bottom":"12Mbps","top":"16Mbps","duration":"1s","step":"100ms","interval":"500ms","duty_ratio":0.8}}`, down,
 			"0s 12Mbit, 100ms 13Mbit, 200ms 14Mbit, 300ms 15Mbit, 400ms 16Mbit, 500ms 12Mbit, 600ms 13Mbit, 700ms 14Mbit, 800ms 15Mbit, 900ms 16Mbit", time.Second, 1_750_000, ""},

@@ -60,7 +60,7 @@ func fuzzImport(f *testing.F, format string, seeds []string, set func(*convert.I
 }
 
 func FuzzNetemTrace(f *testing.F) {
-	seeds := []string{netemText}
+	seeds := []string{netemText, netemTOML}
 	for _, b := range badFiles() {
 		if b.format == "netem-trace" {
 			seeds = append(seeds, b.text)

@@ -17,7 +17,7 @@ import (
 )
 
 // netemTrace reads and writes the configurations of netem-trace, as Rattan
-// plays them (stack-rs, Rust): JSON, externally tagged, nested patterns of
+// plays them (stack-rs, Rust): JSON or TOML, externally tagged, nested patterns of
 // bandwidth, delay or loss (src/model/bw.rs, delay.rs, loss.rs). Texts such as
 // "12Mbps" and "1s" (its feature human) and numbers such as
 // {"gbps":0,"bps":12000000} and {"secs":1,"nanos":0} are both read, and both
@@ -32,13 +32,18 @@ const (
 func (netemTrace) Name() string { return "netem-trace" }
 
 func (netemTrace) Description() string {
-	return "netem-trace and Rattan: JSON patterns of bandwidth, delay or loss"
+	return "netem-trace and Rattan: JSON or TOML patterns of bandwidth, delay or loss"
 }
 
 func (netemTrace) Sniff(head []byte) (string, error) {
 	b := bytes.TrimLeft(head, " \t\r\n")
+	if name := tomlName(head); len(b) > 0 && b[0] != '{' && name != "" {
+		if _, known := netemKind(name); known {
+			return fmt.Sprintf("a TOML document that begins with %s", name), nil
+		}
+	}
 	if len(b) == 0 || b[0] != '{' {
-		return "", errors.New("does not begin with {")
+		return "", errors.New("does not begin with {, nor with a table of netem-trace")
 	}
 	key, err := json.NewDecoder(bytes.NewReader(b[1:])).Token()
 	if name, ok := key.(string); err == nil && ok {
@@ -90,7 +95,13 @@ func (r *netemReader) fault(n node, format string, args ...any) {
 // lost; the last value repeats.
 func (netemTrace) Import(in io.Reader, name string, opts ImportOptions) (*Result, error) {
 	r := &netemReader{faults: Faults{File: name}, rests: &track{}, notes: map[string]bool{}}
-	root, err := readJSON(in, name, &r.faults)
+	buffered := bufio.NewReaderSize(in, sniffBytes)
+	head, _ := buffered.Peek(sniffBytes) // an error comes again
+	read := readJSON
+	if _, known := netemKind(tomlName(head)); known && !bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) {
+		read = readTOML
+	}
+	root, err := read(buffered, name, &r.faults)
 	if err != nil {
 		return nil, err
 	}
