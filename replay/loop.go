@@ -133,7 +133,8 @@ func (l *loop) note(r *Record) {
 type dirTally struct {
 	State trace.State // in force
 	begun bool
-	since time.Duration // instant of the step in force
+	first time.Duration // instant of the first step
+	since time.Duration // of the step in force
 
 	start, now    netsetup.Counters
 	steps, closed int64
@@ -146,7 +147,7 @@ type dirTally struct {
 
 func (d *dirTally) add(r *Record) {
 	if !d.begun {
-		d.begun, d.start = true, r.Counters
+		d.begun, d.start, d.first = true, r.Counters, r.At
 	} else {
 		d.advance(r.At, r.Counters)
 	}
@@ -186,8 +187,8 @@ func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counte
 	if r.TapeBytes > 0 {
 		r.Use = float64(r.DeliveredBytes) / float64(r.TapeBytes)
 	}
-	if end > 0 {
-		r.Saturated = d.busyTime.Seconds() / end.Seconds()
+	if span := end - d.first; span > 0 {
+		r.Saturated = d.busyTime.Seconds() / span.Seconds()
 	}
 	if b := d.busyTape.Bytes(); b > 0 {
 		r.Deviation = float64(d.busyBytes)/float64(b) - 1

@@ -1,6 +1,9 @@
 package replay
 
-import "sync/atomic"
+import (
+	"iter"
+	"sync/atomic"
+)
 
 // ring is a bounded queue for one producer and one consumer that allocates
 // nothing and takes no lock.
@@ -48,3 +51,14 @@ func (r *ring[T]) close() { r.closed.Store(true) }
 
 // ended reports that the ring is closed and empty.
 func (r *ring[T]) ended() bool { return r.closed.Load() && r.peek() == nil }
+
+// all lists what is in the ring, oldest first, while nothing is dropped.
+func (r *ring[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for h, t := r.head.Load(), r.tail.Load(); h < t; h++ {
+			if !yield(&r.items[h%uint64(len(r.items))]) {
+				return
+			}
+		}
+	}
+}
