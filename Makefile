@@ -122,7 +122,7 @@ field: build
 
 bench: kernel
 	@tools/need go tc $(EXPERIMENTS)
-	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen
+	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen ./cmd/replay
 	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
 
 fuzz:

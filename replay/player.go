@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -79,10 +80,17 @@ type Player struct {
 	sum    Summary
 	sched  schedule
 	loop   loop
+
+	density density
 }
 
-// rings hold several seconds of a thousand steps a second.
-const ringSize = 8192
+// Sizes of the rings. That of the entries is as large as the tape is dense, so
+// that it holds what is read ahead, up to 50,000 steps a second.
+const (
+	recordRing   = 8192
+	leastEntries = 1024
+	mostEntries  = 1 << 18
+)
 
 // New prepares a replay of a tape that has just been opened: it opens every
 // direction on the links, reads the window, and refuses what could not be
@@ -126,8 +134,10 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		}
 		p.before = append(p.before, s)
 	}
+	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
 	chance := false
 	supports := func(s *trace.Step) error {
+		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
 		if opts.RatesOnly {
 			return nil
 		}
@@ -137,7 +147,6 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	if err := checkWindow(ctx, tape, supports, opts.From, to, opts.Checking); err != nil {
 		return nil, err
 	}
-	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
 	p.sum.Speed = max(opts.Speed, 0)
 	if opts.Speed == 0 {
 		p.sum.Speed = 1
@@ -258,19 +267,21 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		return nil, err
 	}
 	l := &p.loop
-	l.clock, l.entries = clock, newRing[Entry](ringSize)
+	l.clock, l.entries = clock, newRing[Entry](p.density.room(p.sched.span()))
 	var rows *table.Writer[LogRow]
 	if log != nil {
 		var err error
 		if rows, err = table.NewWriter[LogRow](log); err != nil {
 			return nil, fmt.Errorf("write the applied log: %w", err)
 		}
-		l.records = newRing[Record](ringSize)
+		l.records = newRing[Record](recordRing)
+		l.records.touch() // it is the loop that fills it
 	}
 	if err := p.links.BeginReplay(); err != nil {
 		return nil, err
 	}
 	l.end = p.sched.length()
+	l.tally = tally{} // touches its memory
 
 	var work sync.WaitGroup
 	var readErr, logErr error
@@ -310,6 +321,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		if err := p.sched.run(); !errors.Is(err, errStopped) {
 			readErr = err
 		}
+		l.covered.Store(math.MaxInt64) // as far as it goes
 		if readErr != nil {
 			l.end = 0 // what would come is not known: there is nothing to wait for
 		}
@@ -355,7 +367,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		p.warn("%d steps are missing in the applied log: it was written too slowly", l.tally.unlogged)
 	}
 	if l.tally.starved > 0 {
-		p.warn("steps came late: the tape was read too slowly, and the replay waited for it %d times", l.tally.starved)
+		p.warn("steps came late: the tape was read too slowly, and the replay waited %v for it", time.Duration(l.tally.starved)*time.Millisecond)
 	}
 	return &p.sum, errors.Join(readErr, p.finish(ended), logErr)
 }
@@ -427,6 +439,7 @@ func (p *Player) finish(ended time.Duration) error {
 	}
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
+	p.sum.LookAhead = min(t.reserve, ahead)
 	p.sum.Lateness, p.sum.Exchange, p.sum.Skew = t.lateness.distribution(), t.exchange.distribution(), t.skew.distribution()
 
 	left := make(map[trace.LinkDir]trace.State)

@@ -23,6 +23,15 @@ func newRing[T any](size int) *ring[T] {
 	return &ring[T]{items: make([]T, n)}
 }
 
+// touch writes to all of the ring's memory, so that the kernel has given it when
+// it is used.
+func (r *ring[T]) touch() {
+	var zero T
+	for i := range r.items {
+		r.items[i] = zero
+	}
+}
+
 // push reports false when the ring is full.
 func (r *ring[T]) push(v *T) bool {
 	t := r.tail.Load()

@@ -72,15 +72,16 @@ func (p *Player) join(clock Clock) error {
 		return nil
 	}
 	wall, _ := bothClocks(clock)
-	late := wall.Sub(p.opts.At) + joinLead
+	late := wall.Sub(p.opts.At)
 	if late <= 0 {
 		return nil
 	}
-	if length := p.sched.length(); length > 0 && late >= length {
-		return fmt.Errorf("start at %v: the replay would have ended %v ago, it lasts %v",
-			p.opts.At.Format(time.RFC3339Nano), (late - joinLead - length).Round(time.Millisecond), length)
+	skip := late + joinLead
+	if length := p.sched.length(); length > 0 && skip >= length {
+		return fmt.Errorf("start at %v: that was %v ago, and the replay lasts %v: give it another instant",
+			p.opts.At.Format(time.RFC3339Nano), late.Round(time.Millisecond), length)
 	}
-	p.sched.skip, p.sum.Joined = late, late
+	p.sched.skip, p.sum.Joined = skip, skip
 	return nil
 }
 

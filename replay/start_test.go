@@ -201,10 +201,11 @@ func TestStartTooLate(t *testing.T) {
 			opts Options
 			want string // "": it joins
 		}{
-			{4 * time.Second, Options{}, "would have ended 0s ago, it lasts 4s"},
-			{10 * time.Second, Options{}, "would have ended 6s ago, it lasts 4s"},
-			{10 * time.Second, Options{Times: 2}, "would have ended 2s ago, it lasts 8s"},
-			{10 * time.Second, Options{Speed: 0.5}, "would have ended 2s ago, it lasts 8s"},
+			{4 * time.Second, Options{}, "that was 4s ago, and the replay lasts 4s"},
+			{3900 * ms, Options{}, "that was 3.9s ago, and the replay lasts 4s"}, // too little is left
+			{10 * time.Second, Options{}, "that was 10s ago, and the replay lasts 4s"},
+			{10 * time.Second, Options{Times: 2}, "that was 10s ago, and the replay lasts 8s"},
+			{10 * time.Second, Options{Speed: 0.5}, "that was 10s ago, and the replay lasts 8s"},
 			{10 * time.Second, Options{Times: 3}, ""},
 			{time.Hour, Options{Loop: true}, ""},
 		} {
