@@ -122,7 +122,7 @@ func (l *loop) run() error {
 			}
 			return nil
 		}
-		l.tally.ahead(time.Duration(l.covered.Load()) - e.At)
+		l.tally.instant(l.clock.Now()-due, time.Duration(l.covered.Load())-e.At)
 		for range n {
 			e := l.entries.peek()
 			sent := l.clock.Now() - l.epoch
@@ -272,13 +272,12 @@ func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counte
 // tally is what the loop counts of all directions together.
 type tally struct {
 	steps, messages, kicks int64
-	starved                int64 // milliseconds that the loop waited for the tape
-	missed                 int64 // steps applied when the direction's next one was due
-	unlogged               int64 // records that the logger had no room for
-	instants               int64
+	starved                int64         // milliseconds that the loop waited for the tape
+	missed                 int64         // steps applied when the direction's next one was due
+	unlogged               int64         // records that the logger had no room for
 	reserve                time.Duration // the least that was read ahead at an instant
 	lateness, exchange     histogram
-	skew                   histogram
+	wake, skew             histogram
 
 	// The steps of one instant, whose spread is the skew.
 	at          time.Duration
@@ -305,12 +304,13 @@ func (t *tally) add(r *Record) {
 	t.group++
 }
 
-// ahead notes for how long beyond an instant there were steps.
-func (t *tally) ahead(d time.Duration) {
-	if t.instants == 0 || d < t.reserve {
-		t.reserve = max(d, 0)
+// instant notes how late the loop is at an instant, and for how long beyond it
+// there are steps.
+func (t *tally) instant(late, reserve time.Duration) {
+	t.wake.add(late)
+	if t.wake.n == 1 || reserve < t.reserve {
+		t.reserve = max(reserve, 0)
 	}
-	t.instants++
 }
 
 // endGroup closes the steps of one instant.

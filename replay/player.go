@@ -439,6 +439,7 @@ func (p *Player) finish(ended time.Duration) error {
 	}
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
+	p.sum.Wake = t.wake.distribution()
 	p.sum.LookAhead = min(t.reserve, ahead)
 	p.sum.Lateness, p.sum.Exchange, p.sum.Skew = t.lateness.distribution(), t.exchange.distribution(), t.skew.distribution()
 

@@ -20,6 +20,7 @@ type Summary struct {
 	Realtime  bool          `json:"realtime"`      // the loop ran under SCHED_FIFO
 	Locked    bool          `json:"memory_locked"` // no page fault could delay it
 	Lateness  Distribution  `json:"lateness"`      // of a step's exchange with the kernel beginning
+	Wake      Distribution  `json:"wake"`          // of the first exchange of each instant
 	Exchange  Distribution  `json:"exchange"`      // how long it took
 	Skew      Distribution  `json:"skew"`          // between the first and the last link to get the steps of one instant
 	Missed    int64         `json:"missed"`        // steps applied when the direction's next one was due

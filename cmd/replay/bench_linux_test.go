@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,65 +33,75 @@ func BenchmarkManyLinks(b *testing.B) {
 		length            time.Duration
 	}{{16, 1, 10 * time.Second}, {16, 2, 10 * time.Second}, {netsetup.MaxLinks, 1, time.Minute}, {netsetup.MaxLinks, 2, time.Minute}} {
 		b.Run(fmt.Sprintf("links=%d/directions=%d/steps=%d/s/for=%v", c.links, c.directions, time.Second/step, c.length), func(b *testing.B) {
-			topology := new(netsetup.Topology)
-			meta := trace.Meta{Duration: c.length, Generator: "benchmark 1"}
-			for i := range c.links {
-				l := netsetup.DefaultLink(fmt.Sprintf("l%03d", i))
-				l.Path, l.Shaper = netsetup.PathNone, netsetup.ShaperTBF
-				topology.Links = append(topology.Links, l)
-				meta.Links = append(meta.Links, trace.Link{Name: l.Name, Up: true, Down: c.directions == 2})
-			}
-			tape := filepath.Join(b.TempDir(), "many.tape")
-			w, err := trace.Create(tape, meta)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for at := time.Duration(0); at < c.length; at += step {
-				var steps []trace.Step
-				for i, ld := range meta.Directions() {
-					rate := trace.BitRate(5+(i+int(at/step))%7) * trace.Mbit
-					steps = append(steps, trace.Step{At: at, Link: ld.Link, Dir: ld.Dir, State: trace.State{Rate: rate, Carrier: true}})
-				}
-				if err := w.Write(steps); err != nil {
-					b.Fatal(err)
-				}
-			}
-			if err := w.Close(); err != nil {
-				b.Fatal(err)
-			}
-			const run = "bench"
-			features, _, err := netsetup.Probe()
-			if err != nil {
-				b.Fatal(err)
-			}
-			plan, err := netsetup.NewPlan(run, topology, features)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if err := netsetup.Up(b.Context(), plan, nil); err != nil {
-				b.Fatal(err)
-			}
-			defer func() {
-				if err := netsetup.Down(run, true); err != nil {
-					b.Error(err)
-				}
-			}()
+			tape := manyLinks(b, c.links, c.directions, step, c.length)
 			for b.Loop() {
-				many(b, run, tape, c.length, int64(c.links*c.directions)*int64(c.length/step))
+				many(b, tape, c.length, int64(c.links*c.directions)*int64(c.length/step))
 			}
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
 
+// benchRun is the run that benchmarks build.
+const benchRun = "bench"
+
+// manyLinks builds links until the benchmark's end, and writes a tape that
+// changes every direction of them at every step.
+func manyLinks(b *testing.B, links, directions int, step, length time.Duration) (tape string) {
+	b.Helper()
+	topology := new(netsetup.Topology)
+	meta := trace.Meta{Duration: length, Generator: "benchmark 1"}
+	for i := range links {
+		l := netsetup.DefaultLink(fmt.Sprintf("l%03d", i))
+		l.Path, l.Shaper = netsetup.PathNone, netsetup.ShaperTBF
+		topology.Links = append(topology.Links, l)
+		meta.Links = append(meta.Links, trace.Link{Name: l.Name, Up: true, Down: directions == 2})
+	}
+	tape = filepath.Join(b.TempDir(), "many.tape")
+	w, err := trace.Create(tape, meta)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for at := time.Duration(0); at < length; at += step {
+		var steps []trace.Step
+		for i, ld := range meta.Directions() {
+			rate := trace.BitRate(5+(i+int(at/step))%7) * trace.Mbit
+			steps = append(steps, trace.Step{At: at, Link: ld.Link, Dir: ld.Dir, State: trace.State{Rate: rate, Carrier: true}})
+		}
+		if err := w.Write(steps); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	features, _, err := netsetup.Probe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	plan, err := netsetup.NewPlan(benchRun, topology, features)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := netsetup.Up(b.Context(), plan, nil); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := netsetup.Down(benchRun, true); err != nil {
+			b.Error(err)
+		}
+	})
+	return tape
+}
+
 // many replays a tape once and reports.
-func many(b *testing.B, run, tape string, length time.Duration, steps int64) {
+func many(b *testing.B, tape string, length time.Duration, steps int64) {
 	self, err := os.Executable()
 	if err != nil {
 		b.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Args = []string{"replay", "run", "--on", run, "--start-on", "stdin", "--json", tape}
+	cmd.Args = []string{"replay", "run", "--on", benchRun, "--start-on", "stdin", "--json", tape}
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stdin, err1 := cmd.StdinPipe()
@@ -139,6 +150,95 @@ func many(b *testing.B, run, tape string, length time.Duration, steps int64) {
 	if len(rest) > 0 {
 		b.Logf("%s", rest)
 	}
+}
+
+// BenchmarkLateness takes turns between cyclictest, which does nothing when it
+// wakes up, and a replay with the same period and priority on 16 links: how late
+// each is, as the median of the turns' quantiles. The replay's wake-up is that of
+// the first step of an instant; the lateness of all steps includes the exchanges
+// with the kernel of those before them.
+func BenchmarkLateness(b *testing.B) {
+	privtest.Require(b, "ifb", "tbf", "real-time", "cyclictest")
+	const (
+		step   = 10 * time.Millisecond
+		length = 5 * time.Second
+		links  = 16
+	)
+	tape := manyLinks(b, links, 1, step, length)
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var cycles, wake, steps [4][]float64 // by quantile, in µs, a turn each
+	for b.Loop() {
+		for range 5 {
+			out, err := exec.Command("cyclictest", "-q", "-m", "-t1", "-p10", fmt.Sprintf("-i%d", step.Microseconds()),
+				fmt.Sprintf("-l%d", length/step), "-h100000").CombinedOutput()
+			if err != nil {
+				b.Fatalf("%v: %s", err, out)
+			}
+			for i, v := range cyclicQuantiles(b, string(out)) {
+				cycles[i] = append(cycles[i], v)
+			}
+			cmd := exec.Command(self)
+			cmd.Args = []string{"replay", "run", "--on", benchRun, "--json", tape}
+			if out, err = cmd.Output(); err != nil {
+				b.Fatal(err)
+			}
+			s := summary(b, string(out))
+			for i, d := range []time.Duration{s.Lateness.P50, s.Lateness.P99, s.Lateness.P999, s.Lateness.Max} {
+				steps[i] = append(steps[i], float64(d)/1e3)
+			}
+			for i, d := range []time.Duration{s.Wake.P50, s.Wake.P99, s.Wake.P999, s.Wake.Max} {
+				wake[i] = append(wake[i], float64(d)/1e3)
+			}
+		}
+	}
+	for i, q := range []string{"p50", "p99", "p99.9", "max"} {
+		b.ReportMetric(middle(cycles[i]), "cyclictest-"+q+"-µs")
+		b.ReportMetric(middle(wake[i]), "wake-"+q+"-µs")
+		b.ReportMetric(middle(steps[i]), "steps-"+q+"-µs")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func middle(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// cyclicQuantiles reads the histogram that cyclictest prints: p50, p99, p99.9
+// and the largest, in µs.
+func cyclicQuantiles(b *testing.B, text string) (q [4]float64) {
+	b.Helper()
+	type bin struct{ us, n float64 }
+	var bins []bin
+	total := 0.0
+	for line := range strings.Lines(text) {
+		var x bin
+		if n, err := fmt.Sscanf(line, "%f %f", &x.us, &x.n); n != 2 || err != nil {
+			continue
+		}
+		bins, total = append(bins, x), total+x.n
+	}
+	if total == 0 {
+		b.Fatalf("no histogram in %q", text)
+	}
+	seen := 0.0
+	for _, x := range bins {
+		if x.n == 0 {
+			continue
+		}
+		for i, share := range []float64{0.5, 0.99, 0.999} {
+			if seen <= share*total {
+				q[i] = x.us
+			}
+		}
+		seen += x.n
+		q[3] = x.us
+	}
+	return q
 }
 
 // processorTime is what a process has used so far (proc_pid_stat(5): utime,
