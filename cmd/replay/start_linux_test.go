@@ -53,7 +53,7 @@ func TestReplayStarts(t *testing.T) {
 		start string
 	}{
 		{"now", "", nil, "now"},
-		{"at an instant", "--at +2s", func() {}, "at"},
+		{"at an instant", "--at +3s", func() {}, "at"},
 		{"signal", "--start-on usr1", func() { syscall.Kill(os.Getpid(), syscall.SIGUSR1) }, "usr1"},
 		{"other signal", "--start-on usr2", func() { syscall.Kill(os.Getpid(), syscall.SIGUSR2) }, "usr2"},
 		{"line", "--start-on stdin", func() { go line.Write([]byte("\n")) }, "stdin"},
