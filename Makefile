@@ -121,8 +121,8 @@ field: build
 	bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
 
 bench: kernel
-	@tools/need go tc $(EXPERIMENTS)
-	LINKTAPE_REQUIRE="$(PROMISE)" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen
+	@tools/need go tc cyclictest $(EXPERIMENTS)
+	LINKTAPE_REQUIRE="$(PROMISE),cyclictest" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen ./cmd/replay
 	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
 
 fuzz:

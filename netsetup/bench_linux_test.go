@@ -99,6 +99,98 @@ func BenchmarkUpdate(b *testing.B) {
 	})
 }
 
+// BenchmarkUpdateRatio takes turns, so that all see the same machine: a bare
+// message that is ready and its acknowledgement, one step of one direction, one
+// of both directions of a link, and executing tc. The figures are medians of the
+// turns, and the ratios those of the turns' own.
+func BenchmarkUpdateRatio(b *testing.B) {
+	privtest.Require(b, "ifb", "tbf")
+	up(b, "bench", links("a"))
+	r := opened(b, "bench")
+	e, other := endpoints(b, r, "a")
+	room, err := r.kernel.room("lt.bench.a")
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := request{kind: setTBF, handle: handleBottleneck, parent: parentRoot, sizeTable: true,
+		tbf: TBF{Rate: 10 * trace.Mbit, BurstBytes: 3000, LimitBytes: 225000}}
+	s := trace.State{Carrier: true}
+	at := time.Duration(0)
+	next := func() {
+		at += time.Millisecond
+		s.Rate = trace.BitRate(10+at/time.Millisecond%10) * trace.Mbit
+	}
+	raw := func() error {
+		return room.conn.execute(func(buf []byte, seq uint32) ([]byte, error) {
+			return q.append(buf, e.ifb, nlmFRequest|nlmFAck, seq)
+		})
+	}
+	step := func() error {
+		next()
+		_, err := e.Apply(at, time.Millisecond, &s)
+		return err
+	}
+	both := func() error {
+		next()
+		for _, e := range []*Endpoint{e, other} {
+			if err := e.Prepare(at, time.Millisecond, &s); err != nil {
+				return err
+			}
+		}
+		for _, e := range []*Endpoint{e, other} {
+			if _, err := e.Commit(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	tc := func() error {
+		next()
+		out, err := exec.Command("tc", "-n", "lt.bench.a", "qdisc", "change", "dev", ifbUp, "root", "handle", "1:", "stab", "overhead", "-14", "linklayer", "ethernet",
+			"tbf", "rate", fmt.Sprintf("%dbit", s.Rate), "burst", "3000", "limit", "225000").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		return err
+	}
+	ways := []struct {
+		name string
+		do   func() error
+		n    int // in a turn
+	}{{"raw", raw, 200}, {"step", step, 200}, {"both", both, 200}, {"tc", tc, 1}}
+	times := make([][]float64, len(ways))
+	for b.Loop() {
+		for i, w := range ways {
+			start := time.Now()
+			for range w.n {
+				if err := w.do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			times[i] = append(times[i], float64(time.Since(start).Nanoseconds())/float64(w.n))
+		}
+	}
+	median := func(v []float64) float64 {
+		v = slices.Clone(v)
+		slices.Sort(v)
+		return v[len(v)/2]
+	}
+	ratio := func(a, b []float64) float64 {
+		out := make([]float64, len(a))
+		for i := range a {
+			out[i] = a[i] / b[i]
+		}
+		return median(out)
+	}
+	for i, w := range ways {
+		b.ReportMetric(median(times[i]), w.name+"-ns")
+	}
+	b.ReportMetric(ratio(times[1], times[0]), "step/raw")
+	b.ReportMetric(ratio(times[2], times[0]), "both/raw")
+	b.ReportMetric(ratio(times[3], times[1]), "tc/step")
+	b.ReportMetric(0, "ns/op")
+}
+
 // BenchmarkUpDown builds and removes runs of many links: how long each takes,
 // how long the kernel works on after Down has returned, and what memory a link
 // takes, in the builder and in the kernel.

@@ -56,6 +56,8 @@ type Endpoint struct {
 	carrier *carrier // shared by both directions
 
 	seq    *uint32 // shared by both directions, as the wire is
+	shared *linkExchange
+	staged staged
 	buf    []byte
 	rbuf   []byte
 	info   QdiscInfo
@@ -75,13 +77,14 @@ type Applied struct {
 	Messages int  // netlink messages that it took
 	Closed   bool // the bottleneck holds its queue: a stall, or less than a packet granted
 	Kicked   bool // the queue was woken
+	Shared   bool // it went out in the system call of the link's other direction, just before
 }
 
 // newEndpoint makes an endpoint of a link whose path f says the abilities of. A
 // tree on one device has it for both ifb and out.
-func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, seq *uint32, f Features) *Endpoint {
+func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, x *linkExchange, f Features) *Endpoint {
 	e := &Endpoint{
-		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: seq,
+		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: x.seq, shared: x,
 		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
 		single: l.Tree != TreeSeparated,
 	}
@@ -131,7 +134,8 @@ func (e *Endpoint) Seed(seed uint64) {
 }
 
 // Apply tells the kernel a state that holds from at, an offset on the replay's
-// clock, for a time; hold 0 means until further notice, a second or more.
+// clock, for a time; hold 0 means until further notice, a second or more. It is
+// [Endpoint.Prepare] and [Endpoint.Commit].
 //
 // All messages go out in one system call, and Apply returns when the kernel
 // has worked through them. Without carrier the interface is down, whatever the
@@ -141,44 +145,10 @@ func (e *Endpoint) Seed(seed uint64) {
 // Errors: [ErrNotSupported] as [Endpoint.Supports] says it; a [KernelError] where the kernel refuses. The state may then be
 // half-applied; the next Apply tells everything anew.
 func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error) {
-	if err := e.Supports(s); err != nil {
-		return Applied{}, e.failed(s, err)
+	if err := e.Prepare(at, hold, s); err != nil {
+		return Applied{}, err
 	}
-	before, asleep := e.shaper.grant, e.shaper.asleep()
-	first := *e.seq + 1
-	b, err := e.appendRequests(e.buf[:0], e.ifb, e.shaper.next(s.Capacity(), hold))
-	if err == nil && e.path != nil {
-		b, err = e.appendRequests(b, e.out, e.path.next(s))
-	}
-	if err == nil && e.nested != nil {
-		if r, ok := e.nested.next(s, e.shaper.limit); ok {
-			*e.seq++
-			b, err = r.append(b, e.out, nlmFRequest, *e.seq)
-		}
-	}
-	if err != nil {
-		e.forget()
-		return Applied{}, e.failed(s, err)
-	}
-	b = e.carrier.append(b, e.Dir, s.Carrier, e.seq)
-	// The counters are read in the same breath: what the step that ends here
-	// has delivered, and whether it leaves a backlog.
-	if err := e.read(b, first); err != nil {
-		return Applied{}, e.failed(s, err)
-	}
-	now := e.count()
-	held := e.held(now, before)
-	if e.lastAt >= 0 {
-		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
-	}
-	e.last, e.lastAt = now, at
-	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
-	if held > 0 && asleep && !a.Closed {
-		if a.Kicked, err = e.kick(); err != nil {
-			return a, e.failed(s, err)
-		}
-	}
-	return a, nil
+	return e.Commit()
 }
 
 // held is the backlog in bytes that waits for the bucket after a step that was
@@ -205,39 +175,24 @@ func (e *Endpoint) held(now Counters, g grant) uint32 {
 
 // Counters reads the counters of the bottleneck.
 func (e *Endpoint) Counters() (Counters, error) {
-	if err := e.read(e.buf[:0], *e.seq+1); err != nil {
+	e.buf = e.appendRead(e.buf[:0])
+	err := e.wire.Send(e.buf)
+	if err == nil {
+		err = await(e.wire, e.rbuf, *e.seq, *e.seq, &e.info)
+	}
+	if err != nil {
+		e.forget()
 		return Counters{}, fmt.Errorf("read counters of %v: %w", e.LinkDir, err)
 	}
 	return e.count(), nil
 }
 
-func (e *Endpoint) appendRequests(b []byte, ifindex int32, requests []request) ([]byte, error) {
-	var err error
-	for i := range requests {
-		*e.seq++
-		if b, err = requests[i].append(b, ifindex, nlmFRequest, *e.seq); err != nil {
-			return b, err
-		}
-	}
-	return b, nil
-}
-
-// read sends messages that begin with a sequence number, followed by a
-// question for the bottleneck's counters, and takes the answers.
-func (e *Endpoint) read(b []byte, first uint32) error {
+// appendRead asks for the bottleneck's counters.
+func (e *Endpoint) appendRead(b []byte) []byte {
 	*e.seq++
 	b, start := AppendTC(b, Message{Type: rtmGetQdisc, Flags: nlmFRequest | nlmFEcho, Seq: *e.seq},
 		TC{Ifindex: e.ifb, Handle: handleBottleneck, Parent: parentRoot})
-	b = FinishMessage(b, start)
-	e.buf = b[:0]
-	err := e.wire.Send(b)
-	if err == nil {
-		err = await(e.wire, e.rbuf, first, *e.seq, &e.info)
-	}
-	if err != nil {
-		e.forget()
-	}
-	return err
+	return FinishMessage(b, start)
 }
 
 // count takes our own kicks out of what the kernel has counted.

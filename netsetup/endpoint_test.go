@@ -59,8 +59,10 @@ func (w *fakeWire) Send(b []byte) error {
 		case w.silent:
 		case m.Type == w.refuse && (w.kind == "" || strings.Contains(string(m.Payload), w.kind)):
 			w.answerError(m.Seq, w.errno, w.text)
-		case m.Type == rtmGetQdisc:
+		case m.Type == rtmGetQdisc, m.Type == rtmNewQdisc && m.Flags&nlmFEcho != 0:
 			w.answerQdisc(m.Seq)
+		case m.Flags&nlmFAck != 0:
+			w.answerError(m.Seq, 0, "")
 		}
 	}
 	return m.Err()
@@ -135,7 +137,14 @@ func (w *fakeWire) types(t testing.TB) (out []string) {
 			if m.Type == rtmNewTClass {
 				class = " class"
 			}
-			out = append(out, fmt.Sprintf("%s%s %x on %d", info.Kind, class, info.Handle>>16, info.Ifindex))
+			asks := ""
+			switch {
+			case m.Flags&nlmFEcho != 0:
+				asks = ", read"
+			case m.Flags&nlmFAck != 0:
+				asks = ", ack"
+			}
+			out = append(out, fmt.Sprintf("%s%s %x on %d%s", info.Kind, class, info.Handle>>16, info.Ifindex, asks))
 		}
 	}
 	w.sent = nil
@@ -157,9 +166,9 @@ func fakeLinkOf(l Link, netem bool) (w *fakeWire, up, down *Endpoint) {
 	for _, a := range []string{"10.77.0.1", "fd77:6c74::1"} {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
 	}
-	seq, f := new(uint32), Features{Netem: netem, NetemDuplicate: netem}
-	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, seq, f)
-	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, seq, f)
+	x, f := &linkExchange{seq: new(uint32)}, Features{Netem: netem, NetemDuplicate: netem}
+	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, x, f)
+	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, x, f)
 	return w, up, down
 }
 
@@ -189,17 +198,17 @@ func TestEndpointTells(t *testing.T) {
 	}
 	wantTypes(t, w, "tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
 	apply(t, down, 0, &initial)
-	wantTypes(t, w, "tbf 1 on 2", "netem 10 on 4", "netem 11 on 4", "read")
+	wantTypes(t, w, "tbf 1 on 2, read", "netem 10 on 4", "netem 11 on 4, ack")
 	s := initial
 	s.Delay = time.Millisecond
 	apply(t, up, 1, &s)
-	wantTypes(t, w, "tbf 1 on 1", "netem 11 on 3", "read")
+	wantTypes(t, w, "tbf 1 on 1, read", "netem 11 on 3, ack")
 	s.Loss = 0.5
 	apply(t, up, 2, &s)
-	wantTypes(t, w, "tbf 1 on 1", "netem 10 on 3", "read")
+	wantTypes(t, w, "tbf 1 on 1, read", "netem 10 on 3, ack")
 	up.Seed(1)
 	apply(t, up, 3, &s)
-	wantTypes(t, w, "tbf 1 on 1", "netem 10 on 3", "netem 11 on 3", "read")
+	wantTypes(t, w, "tbf 1 on 1, read", "netem 10 on 3", "netem 11 on 3, ack")
 	w.batches = 0
 	if _, err := up.Counters(); err != nil || w.batches != 1 {
 		t.Error(err, w.batches)
@@ -231,9 +240,9 @@ func TestEndpointCarrier(t *testing.T) {
 	apply(t, up, 1, &off)
 	wantTypes(t, w, "tbf 1 on 1", "link 1 up false", "link 2 up false", "link 5 up false", "read")
 	apply(t, down, 1, &off)
-	wantTypes(t, w, "tbf 1 on 2", "read")
+	wantTypes(t, w, "tbf 1 on 2, read")
 	apply(t, up, 2, &on)
-	wantTypes(t, w, "tbf 1 on 1", "read")
+	wantTypes(t, w, "tbf 1 on 1, read")
 	apply(t, down, 2, &on)
 	wantTypes(t, w, "tbf 1 on 2", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
 }
@@ -266,7 +275,7 @@ func TestEndpointRefused(t *testing.T) {
 		apply(t, up, 2, &s)
 		wantTypes(t, w, everything...)
 		apply(t, up, 3, &s)
-		wantTypes(t, w, "tbf 1 on 1", "read")
+		wantTypes(t, w, "tbf 1 on 1, read")
 	}
 	// Silence.
 	w.silent = true
@@ -320,7 +329,7 @@ func TestEndpointSupports(t *testing.T) {
 		w := new(fakeWire)
 		l := DefaultLink("a")
 		l.Path = c.path
-		e := newEndpoint(trace.LinkDir{Link: "a"}, l, w, 1, 3, &carrier{ifindex: 5}, new(uint32), c.f)
+		e := newEndpoint(trace.LinkDir{Link: "a"}, l, w, 1, 3, &carrier{ifindex: 5}, &linkExchange{seq: new(uint32)}, c.f)
 		s := trace.State{Rate: trace.Mbit, Carrier: true}
 		c.edit(&s)
 		said := e.Supports(&s)

@@ -91,3 +91,15 @@ func (*Run) BeginReplay() error { return errSystem() }
 
 // EndReplay fails: links need Linux.
 func (*Run) EndReplay(map[trace.LinkDir]trace.State) error { return errSystem() }
+
+// Arrivals waits for packets; only Linux has any.
+type Arrivals struct{}
+
+// Arrivals fails: links need Linux.
+func (*Run) Arrivals([]string) (*Arrivals, error) { return nil, errSystem() }
+
+// Next fails: links need Linux.
+func (*Arrivals) Next(context.Context) (Arrival, error) { return Arrival{}, errSystem() }
+
+// Close does nothing.
+func (*Arrivals) Close() error { return nil }

@@ -110,8 +110,9 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}
+	x := &linkExchange{seq: &room.conn.seq}
 	open := func(d trace.Direction, ifb, out string) *Endpoint {
-		return newEndpoint(trace.LinkDir{Link: l.Name, Dir: d}, l, room.conn, index[ifb], index[out], c, &room.conn.seq, r.record.Features)
+		return newEndpoint(trace.LinkDir{Link: l.Name, Dir: d}, l, room.conn, index[ifb], index[out], c, x, r.record.Features)
 	}
 	if l.Tree == TreeSeparated {
 		c.ifbs = []int32{index[ifbUp], index[ifbDown]}

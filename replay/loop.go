@@ -17,6 +17,30 @@ type Endpoint interface {
 	Seed(seed uint64)
 }
 
+// staged is an endpoint whose steps can be prepared before they are due. Of a
+// [netsetup.Endpoint], both directions of a link go out in one system call.
+type staged interface {
+	Prepare(at, hold time.Duration, s *trace.State) error
+	Commit() (netsetup.Applied, error)
+	Cancel()
+}
+
+// direct makes a step at once when it is due.
+type direct struct {
+	Endpoint
+	at, hold time.Duration
+	state    *trace.State
+}
+
+func (d *direct) Prepare(at, hold time.Duration, s *trace.State) error {
+	d.at, d.hold, d.state = at, hold, s
+	return nil
+}
+
+func (d *direct) Commit() (netsetup.Applied, error) { return d.Apply(d.at, d.hold, d.state) }
+
+func (d *direct) Cancel() {}
+
 // Record is what became of an entry.
 type Record struct {
 	Entry
@@ -48,17 +72,29 @@ type loop struct {
 	covered   atomic.Int64 // since the epoch: every entry before it has been pushed
 	finished  bool         // the entries have ended and end has come
 
+	staged   []staged // the endpoints
+	prepared []bool   // by direction: a step of the next instant is
+
 	progress []Progress
 	last     []dirTally // by direction
 	tally    tally
 }
 
 // nap is the longest sleep, after which the loop looks whether it is to stop.
+// It is also how long before its time a step is prepared.
 const nap = 50 * time.Millisecond
 
 // run applies entries until they end, stop is set or a change fails. It is
 // called on a thread of its own.
 func (l *loop) run() error {
+	l.prepared = make([]bool, len(l.endpoints))
+	for _, e := range l.endpoints {
+		s, ok := e.(staged)
+		if !ok {
+			s = &direct{Endpoint: e}
+		}
+		l.staged = append(l.staged, s)
+	}
 	var rec Record
 	for !l.stop.Load() {
 		e := l.entries.peek()
@@ -71,20 +107,57 @@ func (l *loop) run() error {
 			l.lack()
 			continue
 		}
-		if l.await(l.epoch + e.At); l.stop.Load() {
+		due := l.epoch + e.At
+		if l.await(due - nap); l.stop.Load() {
 			return nil
 		}
-		rec.Sent = l.clock.Now() - l.epoch
-		applied, err := l.endpoints[e.Dir].Apply(e.At, e.Hold, &e.State)
-		rec.Acked = l.clock.Now() - l.epoch
+		n, err := l.prepare()
 		if err != nil {
-			return fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
+			return err
 		}
-		rec.Entry, rec.Applied = *e, applied
-		l.entries.drop()
-		l.note(&rec)
+		if l.await(due); l.stop.Load() {
+			for range n {
+				l.staged[l.entries.peek().Dir].Cancel()
+				l.entries.drop()
+			}
+			return nil
+		}
+		l.tally.instant(l.clock.Now()-due, time.Duration(l.covered.Load())-e.At)
+		for range n {
+			e := l.entries.peek()
+			sent := l.clock.Now() - l.epoch
+			applied, err := l.staged[e.Dir].Commit()
+			if err != nil {
+				return fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
+			}
+			if !applied.Shared { // else it went out with the one before
+				rec.Sent, rec.Acked = sent, l.clock.Now()-l.epoch
+			}
+			rec.Entry, rec.Applied = *e, applied
+			l.prepared[e.Dir] = false
+			l.entries.drop()
+			l.note(&rec)
+		}
 	}
 	return nil
+}
+
+// prepare prepares the steps of the next instant, and returns how many. What
+// comes in later is of the same instant and goes out after them.
+func (l *loop) prepare() (n int, err error) {
+	var at time.Duration
+	for e := range l.entries.all() {
+		if n > 0 && e.At != at || l.prepared[e.Dir] {
+			break
+		}
+		at = e.At
+		if err := l.staged[e.Dir].Prepare(e.At, e.Hold, &e.State); err != nil {
+			return n, fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
+		}
+		l.prepared[e.Dir] = true
+		n++
+	}
+	return n, nil
 }
 
 // lack waits for entries: until the instant before which there are none, or,
@@ -133,7 +206,8 @@ func (l *loop) note(r *Record) {
 type dirTally struct {
 	State trace.State // in force
 	begun bool
-	since time.Duration // instant of the step in force
+	first time.Duration // instant of the first step
+	since time.Duration // of the step in force
 
 	start, now    netsetup.Counters
 	steps, closed int64
@@ -146,7 +220,7 @@ type dirTally struct {
 
 func (d *dirTally) add(r *Record) {
 	if !d.begun {
-		d.begun, d.start = true, r.Counters
+		d.begun, d.start, d.first = true, r.Counters, r.At
 	} else {
 		d.advance(r.At, r.Counters)
 	}
@@ -186,8 +260,8 @@ func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counte
 	if r.TapeBytes > 0 {
 		r.Use = float64(r.DeliveredBytes) / float64(r.TapeBytes)
 	}
-	if end > 0 {
-		r.Saturated = d.busyTime.Seconds() / end.Seconds()
+	if span := end - d.first; span > 0 {
+		r.Saturated = d.busyTime.Seconds() / span.Seconds()
 	}
 	if b := d.busyTape.Bytes(); b > 0 {
 		r.Deviation = float64(d.busyBytes)/float64(b) - 1
@@ -198,11 +272,12 @@ func (d *dirTally) report(ld trace.LinkDir, end time.Duration, c netsetup.Counte
 // tally is what the loop counts of all directions together.
 type tally struct {
 	steps, messages, kicks int64
-	starved                int64 // milliseconds that the loop waited for the tape
-	missed                 int64 // steps applied when the direction's next one was due
-	unlogged               int64 // records that the logger had no room for
+	starved                int64         // milliseconds that the loop waited for the tape
+	missed                 int64         // steps applied when the direction's next one was due
+	unlogged               int64         // records that the logger had no room for
+	reserve                time.Duration // the least that was read ahead at an instant
 	lateness, exchange     histogram
-	skew                   histogram
+	wake, skew             histogram
 
 	// The steps of one instant, whose spread is the skew.
 	at          time.Duration
@@ -227,6 +302,15 @@ func (t *tally) add(r *Record) {
 	}
 	t.last = r.Acked
 	t.group++
+}
+
+// instant notes how late the loop is at an instant, and for how long beyond it
+// there are steps.
+func (t *tally) instant(late, reserve time.Duration) {
+	t.wake.add(late)
+	if t.wake.n == 1 || reserve < t.reserve {
+		t.reserve = max(reserve, 0)
+	}
 }
 
 // endGroup closes the steps of one instant.

@@ -127,6 +127,9 @@ func TestLoopLate(t *testing.T) {
 			if l.tally.missed != c.missed || l.tally.lateness.max != c.lateness {
 				t.Errorf("got %d missed, lateness %v, want %d, %v", l.tally.missed, l.tally.lateness.max, c.missed, c.lateness)
 			}
+			if got := l.tally.wake; got.n != 6 || got.max != c.lateness { // one direction: an instant each
+				t.Errorf("got %d instants, woken up at most %v late, want 6, %v", got.n, got.max, c.lateness)
+			}
 			if got := time.Duration(l.progress[0].Lateness.Load()); got != c.lateness {
 				t.Errorf("progress: got lateness %v, want %v", got, c.lateness)
 			}

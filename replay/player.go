@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -32,8 +33,22 @@ type Options struct {
 	From      time.Duration // where on the tape to begin
 	Duration  time.Duration // of the window; 0: to the tape's end
 	Loop      bool          // play the window over and over, until ctx ends
+	Times     int           // how often to play the window; 0: once
+	Speed     float64       // of the tape's time against the replay's, MinSpeed to MaxSpeed; rates and delays stay; 0: 1
 	RatesOnly bool          // leave delay, jitter, loss and the like out
 	Leave     Leave         // "": Keep
+
+	// At is when the window's first instant is, on the wall clock. Where it has
+	// passed, the tape is joined where it is by now. The zero value starts at
+	// once.
+	At time.Time
+	// Trigger begins the replay in place of At, when all is ready; may be nil.
+	Trigger Trigger
+	// Arm gives the links the tape's first state before waiting for the trigger.
+	Arm bool
+	// Waiting is called when all is ready and the wait for At or Trigger begins;
+	// may be nil.
+	Waiting func()
 
 	// Checking is told how far New has read the tape, 0 to 1; may be nil.
 	Checking func(fraction float64)
@@ -65,10 +80,17 @@ type Player struct {
 	sum    Summary
 	sched  schedule
 	loop   loop
+
+	density density
 }
 
-// rings hold several seconds of a thousand steps a second.
-const ringSize = 8192
+// Sizes of the rings. That of the entries is as large as the tape is dense, so
+// that it holds what is read ahead, up to 50,000 steps a second.
+const (
+	recordRing   = 8192
+	leastEntries = 1024
+	mostEntries  = 1 << 18
+)
 
 // New prepares a replay of a tape that has just been opened: it opens every
 // direction on the links, reads the window, and refuses what could not be
@@ -86,6 +108,9 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	case Keep, Restore, Neutral:
 	default:
 		return nil, fmt.Errorf("leave the links %q: not one of %s, %s, %s", opts.Leave, Keep, Restore, Neutral)
+	}
+	if err := opts.checkStart(); err != nil {
+		return nil, err
 	}
 	if opts.From < 0 || opts.From >= meta.Duration || opts.Duration < 0 || opts.Duration > meta.Duration-opts.From {
 		return nil, fmt.Errorf("play %v from %v: the tape lasts %v", opts.Duration, opts.From, meta.Duration)
@@ -109,8 +134,10 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		}
 		p.before = append(p.before, s)
 	}
+	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
 	chance := false
 	supports := func(s *trace.Step) error {
+		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
 		if opts.RatesOnly {
 			return nil
 		}
@@ -120,7 +147,10 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	if err := checkWindow(ctx, tape, supports, opts.From, to, opts.Checking); err != nil {
 		return nil, err
 	}
-	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, ratesOnly: opts.RatesOnly}
+	p.sum.Speed = max(opts.Speed, 0)
+	if opts.Speed == 0 {
+		p.sum.Speed = 1
+	}
 	p.sum.Tape, p.sum.From, p.sum.RatesOnly, p.sum.Left = tape.SHA256(), opts.From, opts.RatesOnly, string(p.opts.Leave)
 	p.loop.progress = make([]Progress, len(p.dirs))
 	p.loop.last = make([]dirTally, len(p.dirs))
@@ -196,11 +226,11 @@ func (p *Player) Directions() []trace.LinkDir { return p.dirs }
 // Progress is what can be seen of a direction while Run runs.
 func (p *Player) Progress(dir int) *Progress { return &p.loop.progress[dir] }
 
-// Window returns the length of what is played once.
-func (p *Player) Window() time.Duration { return p.sched.to - p.sched.from }
+// Window returns how long the window takes to play once.
+func (p *Player) Window() time.Duration { return p.sched.span() }
 
-// Position is the time since the window's first instant; 0 before it. It goes
-// on growing when the window is played over and over.
+// Position is the time since the window's first instant, on the replay's clock;
+// 0 before it. It goes on growing when the window is played over and over.
 func (p *Player) Position() time.Duration {
 	epoch := p.epoch.Load()
 	if epoch == 0 {
@@ -209,8 +239,8 @@ func (p *Player) Position() time.Duration {
 	return max(p.loop.clock.Now()-time.Duration(epoch), 0)
 }
 
-// Looping reports whether the window is played over and over.
-func (p *Player) Looping() bool { return p.opts.Loop }
+// Looping reports whether the window is played more than once.
+func (p *Player) Looping() bool { return p.opts.Loop || p.opts.Times > 1 }
 
 // errStopped ends the producer.
 var errStopped = errors.New("stopped")
@@ -219,8 +249,9 @@ var errStopped = errors.New("stopped")
 // without a step being late. It exceeds the horizon.
 const ahead = 5 * time.Second
 
-// Run plays the window. It returns when the window has been played or ctx has
-// ended, which is no error: the summary says so. The links are then left as
+// Run waits for what begins the replay and plays the window. It returns when
+// the window has been played or ctx has ended, which is no error once the
+// replay has begun: the summary says so. The links are then left as
 // the options say. log takes the applied log, a Parquet file of [LogRow]; it
 // may be nil.
 //
@@ -232,22 +263,25 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if ctx.Err() != nil {
 		return nil, errNothingYet(ctx)
 	}
+	if err := p.join(clock); err != nil {
+		return nil, err
+	}
 	l := &p.loop
-	l.clock, l.entries = clock, newRing[Entry](ringSize)
+	l.clock, l.entries = clock, newRing[Entry](p.density.room(p.sched.span()))
 	var rows *table.Writer[LogRow]
 	if log != nil {
 		var err error
 		if rows, err = table.NewWriter[LogRow](log); err != nil {
 			return nil, fmt.Errorf("write the applied log: %w", err)
 		}
-		l.records = newRing[Record](ringSize)
+		l.records = newRing[Record](recordRing)
+		l.records.touch() // it is the loop that fills it
 	}
 	if err := p.links.BeginReplay(); err != nil {
 		return nil, err
 	}
-	if !p.opts.Loop {
-		l.end = p.Window()
-	}
+	l.end = p.sched.length()
+	l.tally = tally{} // touches its memory
 
 	var work sync.WaitGroup
 	var readErr, logErr error
@@ -271,7 +305,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	p.sched.pace = func(at time.Duration) error {
 		l.covered.Store(int64(at - horizon))
-		for at > p.Position()+ahead {
+		for at > max(p.Position(), p.sched.skip)+ahead {
 			if err := wait(); err != nil {
 				return err
 			}
@@ -287,6 +321,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		if err := p.sched.run(); !errors.Is(err, errStopped) {
 			readErr = err
 		}
+		l.covered.Store(math.MaxInt64) // as far as it goes
 		if readErr != nil {
 			l.end = 0 // what would come is not known: there is nothing to wait for
 		}
@@ -296,7 +331,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, func() { l.stop.Store(true) })
-	runErr := p.onOwnThread()
+	runErr := p.onOwnThread(ctx)
 	unwatch()
 	ended := p.Position()
 	l.stop.Store(true)
@@ -305,6 +340,9 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	work.Wait()
 
+	if p.epoch.Load() == 0 { // it did not begin
+		return nil, errors.Join(runErr, p.disarm())
+	}
 	if logErr != nil {
 		logErr = fmt.Errorf("write the applied log: %w", logErr)
 	}
@@ -314,7 +352,13 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	p.sum.Stopped = !l.finished || readErr != nil
 	if !p.sum.Stopped {
-		ended = p.Window()
+		ended = p.sched.length()
+	}
+	if w := p.sum.Wall; w != nil && !p.opts.At.IsZero() {
+		p.sum.Warnings = append(p.sum.Warnings, w.warnings()...)
+	}
+	if p.sum.Joined > 0 {
+		p.warn("the replay came %v late and joined the tape there", p.sum.Joined.Round(time.Millisecond))
 	}
 	if readErr != nil {
 		readErr = fmt.Errorf("the replay ended after %v: %w", ended.Round(time.Millisecond), readErr)
@@ -323,7 +367,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		p.warn("%d steps are missing in the applied log: it was written too slowly", l.tally.unlogged)
 	}
 	if l.tally.starved > 0 {
-		p.warn("steps came late: the tape was read too slowly, and the replay waited for it %d times", l.tally.starved)
+		p.warn("steps came late: the tape was read too slowly, and the replay waited %v for it", time.Duration(l.tally.starved)*time.Millisecond)
 	}
 	return &p.sum, errors.Join(readErr, p.finish(ended), logErr)
 }
@@ -332,13 +376,12 @@ func (p *Player) warn(format string, args ...any) {
 	p.sum.Warnings = append(p.sum.Warnings, fmt.Sprintf(format, args...))
 }
 
-// lead is the time from the decision to start until the epoch.
-const lead = 10 * time.Millisecond
-
 // onOwnThread runs the loop on a thread that ends with it, so that its
 // scheduling and timers are gone too. The runtime gets two processors more
 // than it has to keep busy: one is always free when the thread wakes up.
-func (p *Player) onOwnThread() error {
+//
+// Where the replay does not begin, there is no epoch afterwards.
+func (p *Player) onOwnThread(ctx context.Context) error {
 	locked, restore := calm()
 	defer restore()
 	p.sum.Locked = locked
@@ -346,15 +389,32 @@ func (p *Player) onOwnThread() error {
 	runtime.GOMAXPROCS(procs + 2)
 	defer runtime.GOMAXPROCS(procs)
 	result := make(chan error, 1)
+	var wall *wallWatch
 	go func() {
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
-		p.loop.epoch = p.loop.clock.Now() + lead
-		p.epoch.Store(int64(p.loop.epoch))
-		p.sum.Epoch = time.Now().Add(lead).UTC()
-		result <- p.loop.run()
+		result <- func() error {
+			if err := p.ready(); err != nil {
+				return err
+			}
+			epoch, at, err := p.begin(ctx, p.loop.clock)
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return errNothingYet(ctx)
+			case err != nil:
+				return fmt.Errorf("wait for the start: %w", err)
+			}
+			p.loop.epoch, p.sum.Epoch = epoch, at
+			p.epoch.Store(int64(epoch))
+			wall = watchWall(p.loop.clock, epoch, at)
+			return p.loop.run()
+		}()
 	}()
-	return <-result
+	err := <-result
+	if wall != nil {
+		p.sum.Wall = wall.end()
+	}
+	return err
 }
 
 // finish sums up, and leaves the links as asked: as many of them as it can.
@@ -379,6 +439,8 @@ func (p *Player) finish(ended time.Duration) error {
 	}
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
+	p.sum.Wake = t.wake.distribution()
+	p.sum.LookAhead = min(t.reserve, ahead)
 	p.sum.Lateness, p.sum.Exchange, p.sum.Skew = t.lateness.distribution(), t.exchange.distribution(), t.skew.distribution()
 
 	left := make(map[trace.LinkDir]trace.State)

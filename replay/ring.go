@@ -1,6 +1,9 @@
 package replay
 
-import "sync/atomic"
+import (
+	"iter"
+	"sync/atomic"
+)
 
 // ring is a bounded queue for one producer and one consumer that allocates
 // nothing and takes no lock.
@@ -18,6 +21,15 @@ func newRing[T any](size int) *ring[T] {
 		n *= 2
 	}
 	return &ring[T]{items: make([]T, n)}
+}
+
+// touch writes to all of the ring's memory, so that the kernel has given it when
+// it is used.
+func (r *ring[T]) touch() {
+	var zero T
+	for i := range r.items {
+		r.items[i] = zero
+	}
 }
 
 // push reports false when the ring is full.
@@ -48,3 +60,14 @@ func (r *ring[T]) close() { r.closed.Store(true) }
 
 // ended reports that the ring is closed and empty.
 func (r *ring[T]) ended() bool { return r.closed.Load() && r.peek() == nil }
+
+// all lists what is in the ring, oldest first, while nothing is dropped.
+func (r *ring[T]) all() iter.Seq[*T] {
+	return func(yield func(*T) bool) {
+		for h, t := r.head.Load(), r.tail.Load(); h < t; h++ {
+			if !yield(&r.items[h%uint64(len(r.items))]) {
+				return
+			}
+		}
+	}
+}

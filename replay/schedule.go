@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"linktape/trace"
@@ -35,8 +36,11 @@ type Source interface {
 type schedule struct {
 	tape      Source
 	dirs      map[trace.LinkDir]int // the directions that are played; others are passed over
-	from, to  time.Duration         // the window
-	loops     bool
+	from, to  time.Duration         // the window, on the tape
+	loops     bool                  // over and over
+	times     int                   // how often otherwise; 0: once
+	speed     float64               // of the tape's time against the replay's; 0: 1
+	skip      time.Duration         // since the epoch: what is over by then is left out
 	ratesOnly bool
 	emit      func(*Entry) error
 
@@ -58,25 +62,53 @@ func (s *schedule) run() error {
 	for i := range s.last {
 		s.last[i] = -1
 	}
-	for loop := 0; ; loop++ {
-		base := time.Duration(loop) * (s.to - s.from)
-		if err := s.window(base, loop); err != nil {
+	enter := s.from + min(s.unscaled(s.skip%s.span()), s.to-s.from-1)
+	for loop := int(s.skip / s.span()); ; loop++ {
+		if err := s.window(loop, enter); err != nil {
 			return err
 		}
-		if !s.loops {
-			return s.release(s.to-s.from, true)
+		if !s.loops && loop+1 >= s.times {
+			return s.release(s.length(), true)
 		}
+		enter = s.from
 	}
 }
 
-// window reads the tape's window once.
-func (s *schedule) window(base time.Duration, loop int) error {
-	steps, err := s.tape.Seek(s.from)
+// span is how long the window takes to play.
+func (s *schedule) span() time.Duration { return max(s.scaled(s.to-s.from), 1) }
+
+// length is how long all of it takes to play; 0: it never ends.
+func (s *schedule) length() time.Duration {
+	if s.loops {
+		return 0
+	}
+	return time.Duration(max(s.times, 1)) * s.span()
+}
+
+// scaled is how long a time on the tape takes to play.
+func (s *schedule) scaled(d time.Duration) time.Duration {
+	if s.speed == 0 || s.speed == 1 {
+		return d
+	}
+	return time.Duration(math.Round(float64(d) / s.speed))
+}
+
+// unscaled is the inverse of scaled.
+func (s *schedule) unscaled(d time.Duration) time.Duration {
+	if s.speed == 0 || s.speed == 1 {
+		return d
+	}
+	return time.Duration(math.Round(float64(d) * s.speed))
+}
+
+// window reads the tape's window once, from an instant of the tape on.
+func (s *schedule) window(loop int, enter time.Duration) error {
+	steps, err := s.tape.Seek(enter)
 	if err != nil {
-		return fmt.Errorf("read tape at %v: %w", s.from, err)
+		return fmt.Errorf("read tape at %v: %w", enter, err)
 	}
 	for i := range steps {
-		if err := s.add(&steps[i], base, loop); err != nil {
+		if err := s.add(&steps[i], loop, enter); err != nil {
 			return err
 		}
 	}
@@ -87,7 +119,7 @@ func (s *schedule) window(base time.Duration, loop int) error {
 			if buf[i].At >= s.to {
 				return nil
 			}
-			if err := s.add(&buf[i], base, loop); err != nil {
+			if err := s.add(&buf[i], loop, enter); err != nil {
 				return err
 			}
 		}
@@ -100,8 +132,9 @@ func (s *schedule) window(base time.Duration, loop int) error {
 	}
 }
 
-// add takes the next step in; one from before the window stands for its start.
-func (s *schedule) add(st *trace.Step, base time.Duration, loop int) error {
+// add takes the next step in; one from before the instant at which the tape was
+// entered stands for it.
+func (s *schedule) add(st *trace.Step, loop int, enter time.Duration) error {
 	dir, ok := s.dirs[st.LinkDir()]
 	if !ok {
 		return nil
@@ -110,7 +143,7 @@ func (s *schedule) add(st *trace.Step, base time.Duration, loop int) error {
 	if s.ratesOnly {
 		state = ratesOf(state)
 	}
-	at := base + max(st.At-s.from, 0)
+	at := max(time.Duration(loop)*s.span()+s.scaled(max(st.At-s.from, 0)), s.skip)
 	if err := s.release(at-horizon, false); err != nil {
 		return err
 	}
@@ -126,11 +159,15 @@ func (s *schedule) add(st *trace.Step, base time.Duration, loop int) error {
 		}
 		if n >= s.first {
 			p := &s.pending[n-s.first]
+			if p.At == at { // at a high speed both are in one nanosecond
+				p.Tape, p.State, s.states[dir] = st.At, state, state
+				return nil
+			}
 			p.Hold = at - p.At
 		}
 	}
 	s.last[dir], s.states[dir] = s.first+len(s.pending), state
-	s.pending = append(s.pending, Entry{At: at, Tape: max(st.At, s.from), Dir: dir, Loop: loop, State: state})
+	s.pending = append(s.pending, Entry{At: at, Tape: max(st.At, enter), Dir: dir, Loop: loop, State: state})
 	// What knows its hold need not wait for the horizon.
 	return s.release(at-horizon, false)
 }

@@ -5,22 +5,30 @@ import "time"
 // Summary says what a replay did, and how well.
 type Summary struct {
 	Tape     string        `json:"tape_sha256"`
-	Epoch    time.Time     `json:"epoch"` // the wall clock at the window's first instant
+	Epoch    time.Time     `json:"epoch"`                 // the wall clock at the window's first instant
+	Start    string        `json:"start"`                 // what began it: now, at, or the event waited for
+	Detected time.Duration `json:"detected_ns,omitempty"` // how long that event was past when it was seen
+	Joined   time.Duration `json:"joined_ns,omitempty"`   // how far into it its first steps were: its instant had passed
 	From     time.Duration `json:"from_ns"`
+	Speed    float64       `json:"speed"`     // of the tape's time against the replay's
 	Played   time.Duration `json:"played_ns"` // from the epoch to the end
 	Loops    int           `json:"loops"`     // times that the window was begun
 	Steps    int64         `json:"steps"`
 	Messages int64         `json:"messages"` // to the kernel
 	Kicks    int64         `json:"kicks"`    // queues woken
 
-	Realtime bool         `json:"realtime"`      // the loop ran under SCHED_FIFO
-	Locked   bool         `json:"memory_locked"` // no page fault could delay it
-	Lateness Distribution `json:"lateness"`      // of a step's exchange with the kernel beginning
-	Exchange Distribution `json:"exchange"`      // how long it took
-	Skew     Distribution `json:"skew"`          // between the first and the last link to get the steps of one instant
-	Missed   int64        `json:"missed"`        // steps applied when the direction's next one was due
-	Starved  int64        `json:"starved"`       // times that the loop waited a millisecond for the tape
-	Unlogged int64        `json:"unlogged"`      // steps missing in the applied log
+	Realtime  bool          `json:"realtime"`      // the loop ran under SCHED_FIFO
+	Locked    bool          `json:"memory_locked"` // no page fault could delay it
+	Lateness  Distribution  `json:"lateness"`      // of a step's exchange with the kernel beginning
+	Wake      Distribution  `json:"wake"`          // of the first exchange of each instant
+	Exchange  Distribution  `json:"exchange"`      // how long it took
+	Skew      Distribution  `json:"skew"`          // between the first and the last link to get the steps of one instant
+	Missed    int64         `json:"missed"`        // steps applied when the direction's next one was due
+	Starved   int64         `json:"starved"`       // times that the loop waited a millisecond for the tape
+	Unlogged  int64         `json:"unlogged"`      // steps missing in the applied log
+	LookAhead time.Duration `json:"look_ahead_ns"` // the least by which the steps read were ahead of one that was due
+
+	Wall *WallClock `json:"wall_clock,omitempty"`
 
 	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
 	Stopped   bool         `json:"stopped"`    // before the end, by a signal or an error

@@ -57,7 +57,7 @@ func rates(t *testing.T, name string) [2]trace.BitRate {
 }
 
 // summary reads what --json printed.
-func summary(t *testing.T, text string) *replay.Summary {
+func summary(t testing.TB, text string) *replay.Summary {
 	t.Helper()
 	s := new(replay.Summary)
 	if err := json.Unmarshal([]byte(text), s); err != nil {

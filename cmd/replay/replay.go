@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,34 +37,46 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			Usage: "play a tape; exit status 3 if a step was later than --max-lateness",
 			Flags: []ucli.Flag{
 				&ucli.StringFlag{Name: "on", Value: "main", Usage: "the `RUN` whose links are changed"},
-				&ucli.BoolFlag{Name: "loop", Usage: "play the window over and over, until a signal"},
+				atFlag(), startOnFlag(), loopFlag(),
 				&ucli.DurationFlag{Name: "from", Usage: "begin at `OFFSET` of the tape"},
-				&ucli.DurationFlag{Name: "duration", Usage: "play this long; with --loop the length of the window"},
+				&ucli.DurationFlag{Name: "duration", Usage: "play this much of the tape; with --loop the length of the window"},
+				&ucli.Float64Flag{Name: "speed", Value: 1, Usage: "play the tape `F` times as fast; rates and delays stay"},
 				&ucli.StringFlag{Name: "out", Usage: "write the applied log and the summary into `DIR`"},
 				&ucli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
 				&ucli.DurationFlag{Name: "max-lateness", Usage: "exit with status 3 if a step is later than this; 0: no bound"},
 				&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss out"},
+				&ucli.BoolFlag{Name: "hold", Usage: "leave the links in the last state, as without --restore and --neutral"},
 				&ucli.BoolFlag{Name: "restore", Usage: "leave the links in the state before the replay, not in the last one"},
 				&ucli.BoolFlag{Name: "neutral", Usage: "leave the links in the topology's state"},
 				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
 			},
-			Action: func(c *ucli.Context) error { return play(ctx, c, stdout, stderr) },
+			Action: func(c *ucli.Context) error { return play(ctx, c, stdin, stdout, stderr) },
 		}},
 	}, stdin, stdout, stderr)
-	return app.RunContext(ctx, append([]string{"replay"}, args...))
+	return app.RunContext(ctx, append([]string{"replay"}, joinLoop(args)...))
 }
 
-func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err error) {
+func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	args, err := cli.Args(c, 1, 1)
 	if err != nil {
 		return err
 	}
 	opts := replay.Options{
-		From: c.Duration("from"), Duration: c.Duration("duration"), Loop: c.Bool("loop"), RatesOnly: c.Bool("rates-only"),
+		From: c.Duration("from"), Duration: c.Duration("duration"), RatesOnly: c.Bool("rates-only"), Speed: c.Float64("speed"),
 	}
+	setLoop(c, &opts)
+	if opts.Speed < replay.MinSpeed || opts.Speed > replay.MaxSpeed || math.IsNaN(opts.Speed) {
+		return cli.Usagef("--speed %v: outside %v to %v", opts.Speed, replay.MinSpeed, replay.MaxSpeed)
+	}
+	if err := exclusive(c, "hold", "restore", "neutral"); err != nil {
+		return err
+	}
+	start, err := newStart(c, stdin, time.Now())
+	if err != nil {
+		return err
+	}
+	defer start.close()
 	switch {
-	case c.Bool("restore") && c.Bool("neutral"):
-		return cli.Usagef("--restore and --neutral exclude each other")
 	case c.Bool("restore"):
 		opts.Leave = replay.Restore
 	case c.Bool("neutral"):
@@ -87,7 +100,14 @@ func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err e
 
 	progress := cli.NewProgress(stderr, "checking "+args[0])
 	opts.Checking = progress.Set
-	player, err := replay.New(ctx, tape, replay.OnRun(links), opts)
+	start.options(&opts, links, tape)
+	var player *replay.Player
+	var view *liveView
+	opts.Waiting = func() {
+		fmt.Fprintf(stderr, "replay: ready, waits for %s\n", start.what)
+		view = watch(player, stderr)
+	}
+	player, err = replay.New(ctx, tape, replay.OnRun(links), opts)
 	progress.Done()
 	if err != nil {
 		return err
@@ -101,7 +121,9 @@ func play(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) (err e
 		}
 		log, closeLog = f, f.Close
 	}
-	view := watch(player, stderr)
+	if !start.waits {
+		view = watch(player, stderr)
+	}
 	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), log)
 	view.end()
 	err = errors.Join(err, closeLog())
@@ -186,6 +208,9 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 	if s.Loops > 1 {
 		how += fmt.Sprintf(" in loop %d", s.Loops)
 	}
+	if s.Speed != 0 && s.Speed != 1 {
+		how += fmt.Sprintf(" at speed %v", s.Speed)
+	}
 	if s.RatesOnly {
 		how += ", rates only"
 	}
@@ -201,6 +226,9 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 	if _, err := io.WriteString(stdout, said); err != nil {
 		return err
 	}
+	if err := printStart(stdout, s); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(stdout, "played %v from %v %s: %d steps, %d missed\n%s; links left: %s\n",
 		s.Played.Round(time.Millisecond), s.From, how, s.Steps, s.Missed, scheduling, s.Left)
 	return err
@@ -209,7 +237,7 @@ func printSummary(stdout io.Writer, s *replay.Summary) error {
 // short rounds a duration to three digits.
 func short(d time.Duration) time.Duration {
 	unit := time.Duration(1)
-	for d/unit >= 1000 {
+	for d.Abs()/unit >= 1000 {
 		unit *= 10
 	}
 	return d.Round(unit)

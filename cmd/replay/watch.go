@@ -48,8 +48,11 @@ func watch(p watched, w io.Writer) *liveView {
 	return v
 }
 
-// end stops the view and clears it away.
+// end stops the view, if there is one, and clears it away.
 func (v *liveView) end() {
+	if v == nil {
+		return
+	}
 	close(v.stop)
 	v.done.Wait()
 }

@@ -8,7 +8,8 @@
 //
 // Two features belong to labs: "lab" is promised inside one, "lab-kernel" where
 // labs can be started, because their kernel is built. The programs of its
-// experiments are features too: tcpdump, librist, gstreamer.
+// experiments are features too: tcpdump, librist, gstreamer; and cyclictest, which
+// benchmarks compare with.
 package privtest
 
 import (

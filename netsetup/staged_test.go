@@ -1,0 +1,195 @@
+package netsetup
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"linktape/trace"
+)
+
+// prepare makes the messages of a step.
+func prepare(t testing.TB, e *Endpoint, at time.Duration, s *trace.State) {
+	t.Helper()
+	if err := e.Prepare(at, 100*time.Millisecond, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func commit(t testing.TB, e *Endpoint) Applied {
+	t.Helper()
+	a, err := e.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// Both directions of a link go out in one system call, each with its own
+// counters and its own messages.
+func TestStagedTogether(t *testing.T) {
+	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB, ShaperCAKE} {
+		w, up, down := fakeLink(kind, true)
+		s := stateOf(DefaultLink("a"))
+		apply(t, up, 0, &s)
+		apply(t, down, 0, &s)
+		w.batches, w.sent = 0, nil
+		w.info = QdiscInfo{Bytes: 4000, Packets: 4}
+		fast, slow := s, s
+		fast.Rate, slow.Rate, slow.Loss = 7*trace.Mbit, 5*trace.Mbit, 0.25
+		prepare(t, down, 1, &slow)
+		prepare(t, up, 1, &fast)
+		if w.batches != 0 {
+			t.Fatalf("%s: sent before it was committed", kind)
+		}
+		first := commit(t, down)
+		if w.batches != 1 || first.Shared || first.Bytes != 4000 {
+			t.Errorf("%s: first: %+v in %d calls", kind, first, w.batches)
+		}
+		second := commit(t, up)
+		if w.batches != 1 || !second.Shared || second.Bytes != 4000 {
+			t.Errorf("%s: second: %+v in %d calls", kind, second, w.batches)
+		}
+		if n := len(w.sent); n != first.Messages+second.Messages {
+			t.Errorf("%s: sent %d messages, said %d and %d", kind, n, first.Messages, second.Messages)
+		}
+		if kind == ShaperTBF {
+			wantTypes(t, w, "tbf 1 on 2, read", "netem 10 on 4, ack", "tbf 1 on 1, read")
+		}
+		w.sent = nil
+		// Alone again.
+		fast.Rate++
+		prepare(t, up, 2, &fast)
+		if a := commit(t, up); a.Shared || w.batches != 2 {
+			t.Errorf("%s: alone: %+v in %d calls", kind, a, w.batches)
+		}
+	}
+}
+
+// A refusal is of the direction whose message it was, with the kernel's words.
+func TestStagedRefused(t *testing.T) {
+	for _, c := range []struct {
+		kind      string
+		up, down  bool // refused
+		lossUp    trace.Prob
+		lossDown  trace.Prob
+		wantCalls int
+	}{
+		{"netem", true, false, 0.5, 0, 1},
+		{"netem", false, true, 0, 0.5, 1},
+		{"tbf", true, true, 0, 0, 1},
+	} {
+		w, up, down := fakeLink(ShaperTBF, true)
+		s := stateOf(DefaultLink("a"))
+		apply(t, up, 0, &s)
+		apply(t, down, 0, &s)
+		w.batches = 0
+		w.refuse, w.kind, w.errno, w.text = rtmNewQdisc, c.kind, syscall.EINVAL, "not today"
+		a, b := s, s
+		a.Loss, b.Loss = c.lossUp, c.lossDown
+		prepare(t, up, 1, &a)
+		prepare(t, down, 1, &b)
+		for _, d := range []struct {
+			e    *Endpoint
+			want bool
+		}{{up, c.up}, {down, c.down}} {
+			_, err := d.e.Commit()
+			var k *KernelError
+			if got := errors.As(err, &k); got != d.want {
+				t.Errorf("%s: %v: got error %v, want one: %v", c.kind, d.e.LinkDir, err, d.want)
+			} else if got && (k.Text != "not today" || !strings.Contains(err.Error(), "set "+d.e.LinkDir.String()+" to rate ")) {
+				t.Errorf("%s: says %q", c.kind, err)
+			}
+		}
+		if w.batches != c.wantCalls {
+			t.Errorf("%s: %d calls", c.kind, w.batches)
+		}
+		// What was refused is told anew as a whole, what was taken is known.
+		w.refuse, w.sent = 0, nil
+		apply(t, up, 2, &a)
+		if got := strings.Contains(strings.Join(w.types(t), " "), "netem"); got != c.up {
+			t.Errorf("%s: up told anew: %v", c.kind, got)
+		}
+	}
+
+	// Silence is an error of both.
+	w, up, down := fakeLink(ShaperTBF, false)
+	s := stateOf(DefaultLink("a"))
+	w.silent = true
+	prepare(t, up, 1, &s)
+	prepare(t, down, 1, &s)
+	for _, e := range []*Endpoint{up, down} {
+		if _, err := e.Commit(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v: got error %v", e.LinkDir, err)
+		}
+	}
+}
+
+// What is given up is not sent, and what comes next tells everything, since the
+// endpoint took it as told.
+func TestStagedCancel(t *testing.T) {
+	w, up, down := fakeLink(ShaperTBF, false)
+	s := stateOf(DefaultLink("a"))
+	apply(t, up, 0, &s)
+	apply(t, down, 0, &s)
+	w.sent, w.batches = nil, 0
+	off := s
+	off.Carrier = false
+	prepare(t, up, 1, &off)
+	prepare(t, down, 1, &s)
+	down.Cancel()
+	up.Cancel()
+	if _, err := up.Commit(); err == nil || w.batches != 0 {
+		t.Errorf("a step that was given up: error %v, %d calls", err, w.batches)
+	}
+	apply(t, up, 2, &s)
+	wantTypes(t, w, "tbf 1 on 1", "link 1 up true", "link 2 up true", "link 5 up true", "neighbour on 5", "neighbour on 5", "read")
+	down.Cancel() // nothing to give up
+	apply(t, down, 2, &s)
+	wantTypes(t, w, "tbf 1 on 2, read")
+
+	prepare(t, up, 3, &s)
+	if err := up.Prepare(4, 0, &s); err == nil || !strings.Contains(err.Error(), "not sent yet") {
+		t.Errorf("prepared twice: got error %v", err)
+	}
+	if a := commit(t, up); a.Messages != 1 {
+		t.Errorf("got %+v", a)
+	}
+	// What cannot be encoded leaves the other direction's messages alone.
+	w, up, down = fakeLink(ShaperTBF, true)
+	prepare(t, up, 0, &s)
+	bad := s
+	bad.Jitter = time.Hour
+	if err := down.Prepare(0, 0, &bad); err == nil {
+		t.Error("a jitter of an hour was taken")
+	}
+	if a := commit(t, up); a.Messages != 9 || len(w.sent) != 9 {
+		t.Errorf("got %+v, sent %d", a, len(w.sent))
+	}
+}
+
+// Steps in two parts do not allocate either.
+func TestStagedAllocs(t *testing.T) {
+	w, up, down := fakeLink(ShaperTBF, true)
+	w.record = false
+	s := stateOf(DefaultLink("a"))
+	at := time.Duration(0)
+	step := func() {
+		at += time.Millisecond
+		s.Rate += trace.Kbit
+		s.Delay = at % time.Second
+		prepare(t, down, at, &s)
+		prepare(t, up, at, &s)
+		commit(t, down)
+		commit(t, up)
+	}
+	for range 10 {
+		step()
+	}
+	if got := testing.AllocsPerRun(1000, step); got != 0 {
+		t.Errorf("%v allocations for two steps", got)
+	}
+}
