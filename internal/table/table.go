@@ -1,5 +1,6 @@
 // Package table writes and reads rows of plain structs as Parquet files: logs
-// and counters. Tapes have a format of their own, in package trace.
+// and counters. A [Writer] writes to a stream, a [File] to a file that can be read
+// while it grows and after its writer was killed. Tapes have a format of their own, in package trace.
 //
 // Each exported field of the struct is a required column, named by its
 // `parquet` tag. Fields are of the kinds int64 (and named types of it),
@@ -134,6 +135,13 @@ func (w *Writer[T]) Close() (err error) {
 	return errors.Join(w.flush(), w.w.Close())
 }
 
+// footer writes what is collected and a footer, so that the file up to here is
+// complete. More rows may follow; a later footer covers them all.
+func (w *Writer[T]) footer() (err error) {
+	defer w.sink.settle(&err)
+	return errors.Join(w.flush(), w.w.FlushWithFooter())
+}
+
 func (w *Writer[T]) flush() (err error) {
 	defer w.sink.settle(&err)
 	if len(w.rows) == 0 {
@@ -184,8 +192,43 @@ func writeColumn(c file.ColumnChunkWriter, rows reflect.Value, field int) (err e
 	return err
 }
 
-// ReadFile reads every row of a file that a Writer of the same row type wrote.
+// ReadFile reads every row of a file that a Writer of the same row type wrote,
+// or that a [File] has begun: with the rows of its journal, where the process that
+// wrote it was killed or still writes.
 func ReadFile[T any](name string) (rows []T, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	var tail []T
+	journal, err := os.ReadFile(name + JournalSuffix)
+	switch {
+	case err == nil:
+		var offset int64
+		if tail, offset, err = readJournal[T](journal); err != nil {
+			return nil, fmt.Errorf("read %s%s: %w: remove it to read %s alone", name, JournalSuffix, err, name)
+		}
+		if offset > size {
+			return nil, fmt.Errorf("read %s: %d bytes of the %d that its journal goes on from", name, size, offset)
+		}
+		size = offset
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
+	rows, err = read[T](name, io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return nil, err
+	}
+	return append(rows, tail...), nil
+}
+
+// read reads the rows of a Parquet file whose name is only said in errors.
+func read[T any](name string, in parquet.ReaderAtSeeker) (rows []T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("read %s: damaged: %v", name, r)
@@ -195,12 +238,7 @@ func ReadFile[T any](name string) (rows []T, err error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r, err := file.NewParquetReader(f)
+	r, err := file.NewParquetReader(in)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
