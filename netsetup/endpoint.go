@@ -75,6 +75,7 @@ type Applied struct {
 	Messages int  // netlink messages that it took
 	Closed   bool // the bottleneck holds its queue: a stall, or less than a packet granted
 	Kicked   bool // the queue was woken
+	Told     Told // what the kernel has been told by now
 }
 
 // newEndpoint makes an endpoint of a link whose path f says the abilities of. A
@@ -172,7 +173,7 @@ func (e *Endpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, error
 		e.shaper.budget.account(before, at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 	}
 	e.last, e.lastAt = now, at
-	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed}
+	a := Applied{Counters: now, Messages: int(*e.seq - first + 1), Closed: e.shaper.grant.closed, Told: e.told()}
 	if held > 0 && asleep && !a.Closed {
 		if a.Kicked, err = e.kick(); err != nil {
 			return a, e.failed(s, err)

@@ -201,13 +201,13 @@ func ReadFile[T any](name string) (rows []T, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
 	var tail []T
 	journal, err := os.ReadFile(name + JournalSuffix)
+	// After the journal: the file may be growing.
+	size, failed := f.Seek(0, io.SeekEnd)
 	switch {
+	case failed != nil:
+		return nil, failed
 	case err == nil:
 		var offset int64
 		if tail, offset, err = readJournal[T](journal); err != nil {
