@@ -91,3 +91,18 @@ func (*Run) BeginReplay() error { return errSystem() }
 
 // EndReplay fails: links need Linux.
 func (*Run) EndReplay(map[trace.LinkDir]trace.State) error { return errSystem() }
+
+// Meter reads a run's links beside a replay; only Linux has any.
+type Meter struct{}
+
+// Meter fails: links need Linux.
+func (*Run) Meter([]trace.LinkDir) (*Meter, error) { return nil, errSystem() }
+
+// Links is 0.
+func (*Meter) Links() int { return 0 }
+
+// Read fails: links need Linux.
+func (*Meter) Read(int, bool, func(int, *Reading)) error { return errSystem() }
+
+// Close does nothing.
+func (*Meter) Close() error { return nil }

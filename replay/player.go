@@ -34,6 +34,7 @@ type Options struct {
 	Loop      bool          // play the window over and over, until ctx ends
 	RatesOnly bool          // leave delay, jitter, loss and the like out
 	Leave     Leave         // "": Keep
+	Record    Recording     // what is written while it plays
 
 	// Checking is told how far New has read the tape, 0 to 1; may be nil.
 	Checking func(fraction float64)
@@ -86,6 +87,9 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	case Keep, Restore, Neutral:
 	default:
 		return nil, fmt.Errorf("leave the links %q: not one of %s, %s, %s", opts.Leave, Keep, Restore, Neutral)
+	}
+	if err := opts.Record.check(); err != nil {
+		return nil, err
 	}
 	if opts.From < 0 || opts.From >= meta.Duration || opts.Duration < 0 || opts.Duration > meta.Duration-opts.From {
 		return nil, fmt.Errorf("play %v from %v: the tape lasts %v", opts.Duration, opts.From, meta.Duration)
@@ -222,7 +226,7 @@ const ahead = 5 * time.Second
 // Run plays the window. It returns when the window has been played or ctx has
 // ended, which is no error: the summary says so. The links are then left as
 // the options say. log takes the applied log, a Parquet file of [LogRow]; it
-// may be nil.
+// may be nil, and must be where the options have a folder recorded.
 //
 // An error of a change ends the replay at once, without a summary, and leaves
 // the links as they are. An error of the tape ends it when the steps before it
@@ -231,6 +235,9 @@ const ahead = 5 * time.Second
 func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary, error) {
 	if ctx.Err() != nil {
 		return nil, errNothingYet(ctx)
+	}
+	if log != nil && p.opts.Record.Dir != "" {
+		return nil, errors.New("write the applied log: it goes to a stream or to a folder")
 	}
 	l := &p.loop
 	l.clock, l.entries = clock, newRing[Entry](ringSize)
@@ -242,7 +249,18 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		}
 		l.records = newRing[Record](ringSize)
 	}
+	var rec *recorder
+	if p.opts.Record.Dir != "" {
+		var err error
+		if rec, err = newRecorder(p); err != nil {
+			return nil, fmt.Errorf("record the replay: %w", err)
+		}
+		l.records = newRing[Record](ringSize)
+	}
 	if err := p.links.BeginReplay(); err != nil {
+		if rec != nil {
+			rec.close()
+		}
 		return nil, err
 	}
 	if !p.opts.Loop {
@@ -294,12 +312,22 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if log != nil {
 		work.Go(func() { logErr = logRecords(l.records, p.dirs, rows) })
 	}
+	var metering sync.WaitGroup
+	if rec != nil {
+		if rec.gauge != nil {
+			metering.Go(rec.gauge.run)
+		}
+		work.Go(func() { rec.write(l.records, &metering) })
+	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, func() { l.stop.Store(true) })
 	runErr := p.onOwnThread()
 	unwatch()
 	ended := p.Position()
 	l.stop.Store(true)
+	if rec != nil {
+		rec.stop()
+	}
 	if l.records != nil {
 		l.records.close()
 	}
@@ -309,6 +337,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		logErr = fmt.Errorf("write the applied log: %w", logErr)
 	}
 	if runErr != nil {
+		logErr = errors.Join(logErr, rec.end(nil))
 		return nil, errors.Join(fmt.Errorf("%w; the replay ended there and the links are left as they are: "+
 			"play a tape again, or rebuild them with linkup down and up", runErr), logErr)
 	}
@@ -325,7 +354,8 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if l.tally.starved > 0 {
 		p.warn("steps came late: the tape was read too slowly, and the replay waited for it %d times", l.tally.starved)
 	}
-	return &p.sum, errors.Join(readErr, p.finish(ended), logErr)
+	err := errors.Join(readErr, p.finish(ended), logErr)
+	return &p.sum, errors.Join(err, rec.end(&p.sum))
 }
 
 func (p *Player) warn(format string, args ...any) {

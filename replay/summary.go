@@ -22,6 +22,9 @@ type Summary struct {
 	Starved  int64        `json:"starved"`       // times that the loop waited a millisecond for the tape
 	Unlogged int64        `json:"unlogged"`      // steps missing in the applied log
 
+	Metering *MeteringReport `json:"metering,omitempty"`  // of the links, beside the loop
+	ReadBack *ReadBackReport `json:"read_back,omitempty"` // what the kernel has, against what it was told
+
 	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
 	Stopped   bool         `json:"stopped"`    // before the end, by a signal or an error
 	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral; unknown after an error

@@ -68,10 +68,10 @@ func Create[T any](name string) (_ *File[T], err error) {
 	}()
 	f.count = &counter{w: f.file}
 	if f.w, err = NewWriter[T](f.count); err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, err)
+		return nil, f.fail(err)
 	}
 	if err := f.w.footer(); err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, err)
+		return nil, f.fail(err)
 	}
 	return f, f.restart()
 }
@@ -144,7 +144,10 @@ func (f *File[T]) Flush() error {
 }
 
 func (f *File[T]) fail(err error) error {
-	f.failed = fmt.Errorf("write %s: %w", f.name, err)
+	f.failed = err
+	if named := new(os.PathError); !errors.As(err, &named) {
+		f.failed = fmt.Errorf("write %s: %w", f.name, err)
+	}
 	return f.failed
 }
 
