@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"linktape/netsetup"
 )
 
 // Manifest says what is replayed, and how, before the first step: the file
@@ -43,6 +45,20 @@ type ManifestLink struct {
 	Dir       string `json:"dir"`
 	Shaper    string `json:"shaper,omitempty"`
 	ShaperWhy string `json:"shaper_why,omitempty"`
+	Nested    bool   `json:"nested,omitempty"` // path and queue are one: the kernel does not tell their drops apart
+}
+
+// nested are links that know how they are built.
+type nested interface{ Nested(link string) bool }
+
+// Nested reports whether a link has its path and its queue in one.
+func (r onRun) Nested(link string) bool {
+	for _, l := range r.Topology.Links {
+		if l.Name == link {
+			return l.Tree != netsetup.TreeSeparated
+		}
+	}
+	return false
 }
 
 // manifest says what the player is to play.
@@ -61,6 +77,9 @@ func (p *Player) manifest() Manifest {
 	for _, ld := range p.dirs {
 		l := ManifestLink{Link: ld.Link, Dir: ld.Dir.String()}
 		l.Shaper, l.ShaperWhy = shaperOf(p.links, ld)
+		if n, ok := p.links.(nested); ok {
+			l.Nested = n.Nested(ld.Link)
+		}
 		m.Links = append(m.Links, l)
 	}
 	return m

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"linktape/internal/cli"
 	"linktape/netsetup"
 	"linktape/replay"
+	"linktape/replay/report"
 	"linktape/trace"
 )
 
@@ -123,6 +125,29 @@ func TestRecordingOnLinks(t *testing.T) {
 			if d := last.Bytes - l.DeliveredBytes; d < -100_000 || d > 100_000 {
 				t.Errorf("delivered: %d by the counters, %d by the loop", last.Bytes, l.DeliveredBytes)
 			}
+
+			// The report says what the counters say, and another replay applies the same.
+			figures, _, err := invoke(t.Context(), "report", "--json", out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var r report.Report
+			if err := json.Unmarshal([]byte(figures), &r); err != nil {
+				t.Fatal(err)
+			}
+			if d := r.Directions[1]; !r.Complete || r.Steps != 400 || d.DeliveredBytes != last.Bytes || d.QueueDrops != last.QueueDrops || d.TapeBytes != l.TapeBytes || d.QueueDelay.Max == 0 {
+				t.Errorf("the report has %d steps, %+v", r.Steps, l)
+			}
+			if _, _, err := invoke(t.Context(), "report", out); err != nil {
+				t.Error(err)
+			}
+			again := filepath.Join(t.TempDir(), "again")
+			if _, _, err := invoke(t.Context(), "run", "--on", name, "--out", again, tape); err != nil {
+				t.Fatal(err)
+			}
+			if table, _, err := invoke(t.Context(), "diff", "--tolerance", "1m", out, again); err != nil {
+				t.Errorf("%v\n%s", err, table)
+			}
 		})
 	}
 }
@@ -168,6 +193,10 @@ func TestKilledOnLinks(t *testing.T) {
 		if log[i+1].Sent < log[i].Acked {
 			t.Fatalf("row %d: %+v after %+v", i+1, log[i+1], log[i])
 		}
+	}
+	page, _, err := invoke(t.Context(), "report", "-o", "-", out)
+	if err != nil || !strings.Contains(page, "There is no summary: the replay was killed") {
+		t.Errorf("the report does not say so: %v", err)
 	}
 }
 

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
 			},
 			Action: func(c *ucli.Context) error { return play(ctx, c, stdout, stderr) },
-		}},
+		}, reportCommand(stdout, stderr), diffCommand(stdout)},
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"replay"}, args...))
 }

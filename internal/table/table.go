@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"reflect"
 
@@ -196,9 +197,39 @@ func writeColumn(c file.ColumnChunkWriter, rows reflect.Value, field int) (err e
 // or that a [File] has begun: with the rows of its journal, where the process that
 // wrote it was killed or still writes.
 func ReadFile[T any](name string) (rows []T, err error) {
+	for row, err := range Rows[T](name) {
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, *row)
+	}
+	return rows, nil
+}
+
+// Rows reads a file as ReadFile does, a row at a time and in bounded memory. An
+// error ends it. A row is valid until the next one.
+func Rows[T any](name string) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		stopped := errors.New("stopped")
+		err := scan(name, func(rows []T) error {
+			for i := range rows {
+				if !yield(&rows[i], nil) {
+					return stopped
+				}
+			}
+			return nil
+		})
+		if err != nil && err != stopped {
+			yield(nil, err)
+		}
+	}
+}
+
+// scan reads a file in parts.
+func scan[T any](name string, part func([]T) error) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	var tail []T
@@ -207,39 +238,51 @@ func ReadFile[T any](name string) (rows []T, err error) {
 	size, failed := f.Seek(0, io.SeekEnd)
 	switch {
 	case failed != nil:
-		return nil, failed
+		return failed
 	case err == nil:
 		var offset int64
 		if tail, offset, err = readJournal[T](journal); err != nil {
-			return nil, fmt.Errorf("read %s%s: %w: remove it to read %s alone", name, JournalSuffix, err, name)
+			return fmt.Errorf("read %s%s: %w: remove it to read %s alone", name, JournalSuffix, err, name)
 		}
 		if offset > size {
-			return nil, fmt.Errorf("read %s: %d bytes of the %d that its journal goes on from", name, size, offset)
+			return fmt.Errorf("read %s: %d bytes of the %d that its journal goes on from", name, size, offset)
 		}
 		size = offset
 	case !errors.Is(err, os.ErrNotExist):
-		return nil, err
+		return err
 	}
-	rows, err = read[T](name, io.NewSectionReader(f, 0, size))
-	if err != nil {
-		return nil, err
-	}
-	return append(rows, tail...), nil
-}
-
-// read reads the rows of a Parquet file whose name is only said in errors.
-func read[T any](name string, in parquet.ReaderAtSeeker) (rows []T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("read %s: damaged: %v", name, r)
-		}
-	}()
 	want, err := columnsOf(reflect.TypeFor[T]())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r, err := file.NewParquetReader(in)
+	r, err := open(name, io.NewSectionReader(f, 0, size), want)
 	if err != nil {
+		return err
+	}
+	for g := range r.NumRowGroups() {
+		rows, err := readGroup[T](name, r, g, want)
+		if err != nil {
+			return err
+		}
+		if err := part(rows); err != nil {
+			return err
+		}
+	}
+	return part(tail)
+}
+
+// damaged is deferred around the library's reading, which panics at some damage.
+func damaged(name string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("read %s: damaged: %v", name, r)
+	}
+}
+
+// open opens a Parquet file, whose name is only said in errors, and checks its
+// columns.
+func open(name string, in parquet.ReaderAtSeeker, want []*schema.PrimitiveNode) (r *file.Reader, err error) {
+	defer damaged(name, &err)
+	if r, err = file.NewParquetReader(in); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	s := r.MetaData().Schema
@@ -251,19 +294,21 @@ func read[T any](name string, in parquet.ReaderAtSeeker) (rows []T, err error) {
 			return nil, fmt.Errorf("read %s: column %d is %s %v, want %s %v, required", name, i, c.Name(), c.PhysicalType(), w.Name(), w.PhysicalType())
 		}
 	}
-	for g := range r.NumRowGroups() {
-		group := r.RowGroup(g)
-		part := make([]T, group.NumRows())
-		for i := range want {
-			c, err := group.Column(i)
-			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", name, err)
-			}
-			if err := readColumn(c, reflect.ValueOf(part), i); err != nil {
-				return nil, fmt.Errorf("read %s: column %s: %w", name, want[i].Name(), err)
-			}
+	return r, nil
+}
+
+func readGroup[T any](name string, r *file.Reader, g int, want []*schema.PrimitiveNode) (rows []T, err error) {
+	defer damaged(name, &err)
+	group := r.RowGroup(g)
+	rows = make([]T, group.NumRows())
+	for i := range want {
+		c, err := group.Column(i)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		rows = append(rows, part...)
+		if err := readColumn(c, reflect.ValueOf(rows), i); err != nil {
+			return nil, fmt.Errorf("read %s: column %s: %w", name, want[i].Name(), err)
+		}
 	}
 	return rows, nil
 }
