@@ -207,12 +207,13 @@ func (g *gauge) hand(s backSample) {
 	g.readings = append(g.readings, s)
 }
 
-// taken hands out what was read since it was called last.
-func (g *gauge) taken() (rows []CounterRow, readings []backSample) {
+// take hands out what was read since it was called last, in exchange for two
+// slices to go on with.
+func (g *gauge) take(rows []CounterRow, readings []backSample) ([]CounterRow, []backSample) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	rows, readings = g.rows, g.readings
-	g.rows, g.readings = nil, nil
+	g.rows, rows = rows[:0], g.rows
+	g.readings, readings = readings[:0], g.readings
 	return rows, readings
 }
 

@@ -23,6 +23,7 @@ const (
 	ReadBackFile = "readback.parquet"
 	ManifestFile = "run.json"
 	SummaryFile  = "summary.json"
+	ReportFile   = "report.html" // where a report is written
 )
 
 // LeastCounters is the shortest time from one reading of the counters to the next.
@@ -81,6 +82,8 @@ type recorder struct {
 	gauge    *gauge // nil: nothing is read
 	resolver resolver
 
+	rows     []CounterRow
+	samples  []backSample
 	manifest Manifest
 	began    bool // the manifest has the epoch
 	err      error
@@ -95,8 +98,8 @@ func newRecorder(p *Player) (_ *recorder, err error) {
 			r.close()
 		}
 	}()
-	// No summary stands beside the log of another replay.
-	for _, name := range []string{SummaryFile, CountersFile, ReadBackFile} {
+	// No summary or report stands beside the log of another replay.
+	for _, name := range []string{SummaryFile, ReportFile, CountersFile, ReadBackFile} {
 		for _, name := range []string{name, name + table.JournalSuffix} {
 			if err := os.Remove(filepath.Join(opts.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
@@ -211,11 +214,11 @@ func (r *recorder) takeReadings(ended bool) {
 	if r.gauge == nil {
 		return
 	}
-	counters, samples := r.gauge.taken()
-	for i := range counters {
-		r.fail(r.counters.Write(&counters[i]))
+	r.rows, r.samples = r.gauge.take(r.rows, r.samples)
+	for i := range r.rows {
+		r.fail(r.counters.Write(&r.rows[i]))
 	}
-	r.resolver.add(samples)
+	r.resolver.add(r.samples)
 	for _, row := range r.resolver.resolve(ended) {
 		r.fail(r.readBack.Write(&row))
 	}

@@ -11,6 +11,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"linktape/internal/cli"
+	"linktape/replay"
 	"linktape/replay/report"
 )
 
@@ -49,7 +50,7 @@ func makeReport(c *ucli.Context, stdout, stderr io.Writer) error {
 	case "-":
 		return write(stdout)
 	case "":
-		out = filepath.Join(args[0], "report.html")
+		out = filepath.Join(args[0], replay.ReportFile)
 	}
 	if err := writeWhole(out, write); err != nil {
 		return err
