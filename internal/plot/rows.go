@@ -121,15 +121,20 @@ func (p *panel) row(r Row, tracks []*track, to time.Duration) {
 		}
 		shades = append(shades, box(a, p.y, max(b-a, 1), p.h))
 	}
+	for i, t := range tracks {
+		if r.Lines[i].Area {
+			c := t.curve(panelsWidth)
+			p.s.fill(p.under(c), tapeArea)
+			p.s.stroke(p.steps(c, c.mean), tapeEdge, 1)
+		}
+	}
 	p.s.fill(shades, fade(vermil, shadeFade/2))
 	p.axes()
 	for i, t := range tracks {
-		c := t.curve(panelsWidth)
 		if r.Lines[i].Area {
-			p.s.fill(p.under(c), tapeArea)
-			p.s.stroke(p.steps(c, c.mean), tapeEdge, 1)
 			continue
 		}
+		c := t.curve(panelsWidth)
 		p.s.fill(p.envelope(c), fade(rowColor(i), envelopeFade))
 		p.s.stroke(p.steps(c, c.mean), rowColor(i), lineWidth)
 	}
