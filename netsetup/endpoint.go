@@ -78,6 +78,7 @@ type Applied struct {
 	Closed   bool // the bottleneck holds its queue: a stall, or less than a packet granted
 	Kicked   bool // the queue was woken
 	Shared   bool // it went out in the system call of the link's other direction, just before
+	Told     Told // what the kernel has been told by now
 }
 
 // newEndpoint makes an endpoint of a link whose path f says the abilities of. A

@@ -103,3 +103,18 @@ func (*Arrivals) Next(context.Context) (Arrival, error) { return Arrival{}, errS
 
 // Close does nothing.
 func (*Arrivals) Close() error { return nil }
+
+// Meter reads a run's links beside a replay; only Linux has any.
+type Meter struct{}
+
+// Meter fails: links need Linux.
+func (*Run) Meter([]trace.LinkDir) (*Meter, error) { return nil, errSystem() }
+
+// Links is 0.
+func (*Meter) Links() int { return 0 }
+
+// Read fails: links need Linux.
+func (*Meter) Read(int, bool, func(int, *Reading)) error { return errSystem() }
+
+// Close does nothing.
+func (*Meter) Close() error { return nil }

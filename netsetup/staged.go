@@ -156,7 +156,7 @@ func (e *Endpoint) Commit() (Applied, error) {
 		e.shaper.budget.account(p.before, p.at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 	}
 	e.last, e.lastAt = now, p.at
-	a := Applied{Counters: now, Messages: int(p.last - p.first + 1), Closed: p.closed, Shared: p.shared}
+	a := Applied{Counters: now, Messages: int(p.last - p.first + 1), Closed: p.closed, Shared: p.shared, Told: e.told()}
 	if held > 0 && p.asleep && !a.Closed {
 		var err error
 		if a.Kicked, err = e.kick(); err != nil {

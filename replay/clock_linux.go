@@ -90,3 +90,12 @@ func calm() (locked bool, restore func()) {
 		}
 	}
 }
+
+// threadTime is how long the calling thread has had a processor.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts) != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

@@ -25,3 +25,6 @@ func (m *Monotonic) SleepUntil(t time.Duration) { time.Sleep(t - m.Now()) }
 func prepareThread() bool { return false }
 
 func calm() (locked bool, restore func()) { return false, func() {} }
+
+// threadTime is not known.
+func threadTime() time.Duration { return 0 }

@@ -23,8 +23,17 @@ type LogRow struct {
 	Delay    int64   `parquet:"delay_ns"`
 	Jitter   int64   `parquet:"jitter_ns"`
 	Loss     float64 `parquet:"loss"` // mean, of a chain its stationary loss
+	GEP      float64 `parquet:"ge_p"` // the chain's parameters; all 0: none
+	GER      float64 `parquet:"ge_r"`
+	GEBad    float64 `parquet:"ge_loss_bad"`
+	GEGood   float64 `parquet:"ge_loss_good"`
+	Double   float64 `parquet:"duplicate"`
+	Corrupt  float64 `parquet:"corrupt"`
+	Reorder  float64 `parquet:"reorder"`
 	Carrier  bool    `parquet:"carrier"`
 	Label    string  `parquet:"label"`
+	Bucket   int64   `parquet:"bucket_bit_s"` // what the token bucket was told, which carries the step's bytes as rate and burst
+	Burst    int64   `parquet:"bucket_bytes"`
 	Messages int64   `parquet:"messages"`
 	Closed   bool    `parquet:"closed"`
 	Kicked   bool    `parquet:"kicked"`
@@ -45,19 +54,26 @@ func logRecords(records *ring[Record], dirs []trace.LinkDir, w *table.Writer[Log
 			time.Sleep(nap)
 			continue
 		}
-		ld := dirs[r.Dir]
-		row := LogRow{
-			Due: int64(r.At), Sent: int64(r.Sent), Acked: int64(r.Acked), Tape: int64(r.Tape), Loop: int64(r.Loop),
-			Link: ld.Link, Dir: ld.Dir.String(), Hold: int64(r.Hold),
-			Rate: int64(r.State.Rate), Delay: int64(r.State.Delay), Jitter: int64(r.State.Jitter),
-			Loss: r.State.MeanLoss(), Carrier: r.State.Carrier, Label: r.State.Label,
-			Messages: int64(r.Messages), Closed: r.Closed, Kicked: r.Kicked,
-			Bytes: int64(r.Bytes), Packets: int64(r.Packets), Drops: int64(r.Drops), Backlog: int64(r.BacklogBytes),
-		}
+		row := rowOf(r, dirs[r.Dir])
 		records.drop()
 		if err := w.Write(&row); err != nil {
 			return err
 		}
 	}
 	return w.Close()
+}
+
+// rowOf is a record's row.
+func rowOf(r *Record, ld trace.LinkDir) LogRow {
+	s := &r.State
+	return LogRow{
+		Due: int64(r.At), Sent: int64(r.Sent), Acked: int64(r.Acked), Tape: int64(r.Tape), Loop: int64(r.Loop),
+		Link: ld.Link, Dir: ld.Dir.String(), Hold: int64(r.Hold),
+		Rate: int64(s.Rate), Delay: int64(s.Delay), Jitter: int64(s.Jitter), Loss: s.MeanLoss(),
+		GEP: float64(s.GE.P), GER: float64(s.GE.R), GEBad: float64(s.GE.LossBad), GEGood: float64(s.GE.LossGood),
+		Double: float64(s.Duplicate), Corrupt: float64(s.Corrupt), Reorder: float64(s.Reorder),
+		Carrier: s.Carrier, Label: s.Label, Bucket: int64(r.Told.Rate), Burst: r.Told.BurstBytes,
+		Messages: int64(r.Messages), Closed: r.Closed, Kicked: r.Kicked,
+		Bytes: int64(r.Bytes), Packets: int64(r.Packets), Drops: int64(r.Drops), Backlog: int64(r.BacklogBytes),
+	}
 }

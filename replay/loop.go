@@ -58,6 +58,7 @@ type Progress struct {
 	Bytes, Drops       atomic.Uint64 // from the first step to the one in force
 	Backlog            atomic.Uint32 // bytes
 	Closed             atomic.Bool
+	Lost, Down         atomic.Bool // every packet is lost; there is no carrier
 }
 
 // loop applies entries when they are due.
@@ -196,6 +197,8 @@ func (l *loop) note(r *Record) {
 	p.Drops.Store(r.Drops - l.last[r.Dir].start.Drops)
 	p.Backlog.Store(r.BacklogBytes)
 	p.Closed.Store(r.Closed)
+	p.Lost.Store(!r.State.Carrier || r.State.MeanLoss() >= 1)
+	p.Down.Store(!r.State.Carrier)
 	p.Steps.Add(1)
 	if l.records != nil && !l.records.push(r) {
 		l.tally.unlogged++

@@ -37,6 +37,7 @@ type Options struct {
 	Speed     float64       // of the tape's time against the replay's, MinSpeed to MaxSpeed; rates and delays stay; 0: 1
 	RatesOnly bool          // leave delay, jitter, loss and the like out
 	Leave     Leave         // "": Keep
+	Record    Recording     // what is written while it plays
 
 	// At is when the window's first instant is, on the wall clock. Where it has
 	// passed, the tape is joined where it is by now. The zero value starts at
@@ -110,6 +111,9 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		return nil, fmt.Errorf("leave the links %q: not one of %s, %s, %s", opts.Leave, Keep, Restore, Neutral)
 	}
 	if err := opts.checkStart(); err != nil {
+		return nil, err
+	}
+	if err := opts.Record.check(); err != nil {
 		return nil, err
 	}
 	if opts.From < 0 || opts.From >= meta.Duration || opts.Duration < 0 || opts.Duration > meta.Duration-opts.From {
@@ -253,7 +257,7 @@ const ahead = 5 * time.Second
 // the window has been played or ctx has ended, which is no error once the
 // replay has begun: the summary says so. The links are then left as
 // the options say. log takes the applied log, a Parquet file of [LogRow]; it
-// may be nil.
+// may be nil, and must be where the options have a folder recorded.
 //
 // An error of a change ends the replay at once, without a summary, and leaves
 // the links as they are. An error of the tape ends it when the steps before it
@@ -262,6 +266,9 @@ const ahead = 5 * time.Second
 func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary, error) {
 	if ctx.Err() != nil {
 		return nil, errNothingYet(ctx)
+	}
+	if log != nil && p.opts.Record.Dir != "" {
+		return nil, errors.New("write the applied log: it goes to a stream or to a folder")
 	}
 	if err := p.join(clock); err != nil {
 		return nil, err
@@ -277,7 +284,19 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		l.records = newRing[Record](recordRing)
 		l.records.touch() // it is the loop that fills it
 	}
+	var rec *recorder
+	if p.opts.Record.Dir != "" {
+		var err error
+		if rec, err = newRecorder(p); err != nil {
+			return nil, fmt.Errorf("record the replay: %w", err)
+		}
+		l.records = newRing[Record](recordRing)
+		l.records.touch() // it is the loop that fills it
+	}
 	if err := p.links.BeginReplay(); err != nil {
+		if rec != nil {
+			rec.close()
+		}
 		return nil, err
 	}
 	l.end = p.sched.length()
@@ -329,12 +348,22 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if log != nil {
 		work.Go(func() { logErr = logRecords(l.records, p.dirs, rows) })
 	}
+	var metering sync.WaitGroup
+	if rec != nil {
+		if rec.gauge != nil {
+			metering.Go(rec.gauge.run)
+		}
+		work.Go(func() { rec.write(l.records, &metering) })
+	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, func() { l.stop.Store(true) })
 	runErr := p.onOwnThread(ctx)
 	unwatch()
 	ended := p.Position()
 	l.stop.Store(true)
+	if rec != nil {
+		rec.stop()
+	}
 	if l.records != nil {
 		l.records.close()
 	}
@@ -347,6 +376,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		logErr = fmt.Errorf("write the applied log: %w", logErr)
 	}
 	if runErr != nil {
+		logErr = errors.Join(logErr, rec.end(nil))
 		return nil, errors.Join(fmt.Errorf("%w; the replay ended there and the links are left as they are: "+
 			"play a tape again, or rebuild them with linkup down and up", runErr), logErr)
 	}
@@ -369,7 +399,8 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if l.tally.starved > 0 {
 		p.warn("steps came late: the tape was read too slowly, and the replay waited %v for it", time.Duration(l.tally.starved)*time.Millisecond)
 	}
-	return &p.sum, errors.Join(readErr, p.finish(ended), logErr)
+	err := errors.Join(readErr, p.finish(ended), logErr)
+	return &p.sum, errors.Join(err, rec.end(&p.sum))
 }
 
 func (p *Player) warn(format string, args ...any) {

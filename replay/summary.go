@@ -30,6 +30,9 @@ type Summary struct {
 
 	Wall *WallClock `json:"wall_clock,omitempty"`
 
+	Metering *MeteringReport `json:"metering,omitempty"`  // of the links, beside the loop
+	ReadBack *ReadBackReport `json:"read_back,omitempty"` // what the kernel has, against what it was told
+
 	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
 	Stopped   bool         `json:"stopped"`    // before the end, by a signal or an error
 	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral; unknown after an error

@@ -20,12 +20,6 @@ import (
 	"linktape/trace"
 )
 
-// Files that --out gets.
-const (
-	logFile     = "applied.parquet"
-	summaryFile = "summary.json"
-)
-
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	app := cli.App(&ucli.App{
 		Name:  "replay",
@@ -41,7 +35,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.DurationFlag{Name: "from", Usage: "begin at `OFFSET` of the tape"},
 				&ucli.DurationFlag{Name: "duration", Usage: "play this much of the tape; with --loop the length of the window"},
 				&ucli.Float64Flag{Name: "speed", Value: 1, Usage: "play the tape `F` times as fast; rates and delays stay"},
-				&ucli.StringFlag{Name: "out", Usage: "write the applied log and the summary into `DIR`"},
+				&ucli.StringFlag{Name: "out", Usage: "write the applied log, the counters and the summary into `DIR`"},
+				&ucli.DurationFlag{Name: "counters", Value: 100 * time.Millisecond, Usage: "with --out: read the links' counters this often, down to 10ms; 0: never"},
+				&ucli.StringFlag{Name: "read-back", Value: "1s", Usage: "with --out: ask the kernel what it was told, every `TIME`, or so often as in 10/s; 0: never"},
 				&ucli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
 				&ucli.DurationFlag{Name: "max-lateness", Usage: "exit with status 3 if a step is later than this; 0: no bound"},
 				&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss out"},
@@ -51,7 +47,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
 			},
 			Action: func(c *ucli.Context) error { return play(ctx, c, stdin, stdout, stderr) },
-		}},
+		}, reportCommand(stdout, stderr), diffCommand(stdout)},
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"replay"}, joinLoop(args)...))
 }
@@ -87,6 +83,9 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 			return cli.Usagef("--%s %v: negative", f, c.Duration(f))
 		}
 	}
+	if opts.Record, err = recording(c, args[0], stderr); err != nil {
+		return err
+	}
 	tape, err := trace.Open(args[0])
 	if err != nil {
 		return err
@@ -112,27 +111,22 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	if err != nil {
 		return err
 	}
-	var log io.Writer
-	closeLog := func() error { return nil }
-	if out := c.String("out"); out != "" {
-		f, err := createLog(out)
-		if err != nil {
+	if dir := opts.Record.Dir; dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
-		log, closeLog = f, f.Close
 	}
 	if !start.waits {
 		view = watch(player, stderr)
 	}
-	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), log)
+	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), nil)
 	view.end()
-	err = errors.Join(err, closeLog())
 	if sum == nil {
 		return err
 	}
 	// A replay that had a fault has been played all the same.
 	if out := c.String("out"); out != "" {
-		err = errors.Join(err, writeJSON(filepath.Join(out, summaryFile), sum))
+		err = errors.Join(err, writeJSON(filepath.Join(out, replay.SummaryFile), sum))
 	}
 	if c.Bool("json") {
 		err = errors.Join(err, cli.PrintJSON(stdout, sum))
@@ -146,19 +140,6 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 		return cli.Boundsf("a step was %v late, more than --max-lateness %v", sum.Lateness.Max, bound)
 	}
 	return err
-}
-
-// createLog makes the folder of --out and starts the log in it. What an
-// earlier replay left there is gone then, so that no summary stands beside the
-// log of another replay.
-func createLog(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
-	}
-	if err := os.Remove(filepath.Join(dir, summaryFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	return os.Create(filepath.Join(dir, logFile))
 }
 
 func writeJSON(file string, v any) error {

@@ -118,19 +118,23 @@ func (s *canvas) path(sh shape, closed bool) vg.Path {
 	return p
 }
 
-// color returns what the backend wants: vgsvg writes the components of RGBA
-// and the opacity apart, so there they must not be multiplied already.
+// color returns what the backend wants: vgsvg divides the components of RGBA by
+// the opacity, and cuts off what is behind the point.
 func (s *canvas) color(c color.NRGBA) color.Color {
 	if s.svg {
-		return straight(c)
+		return cut(c)
 	}
 	return c
 }
 
-type straight color.NRGBA
+// cut is a colour whose components are rounded up when the opacity is multiplied
+// in, so that vgsvg gets them back.
+type cut color.NRGBA
 
-func (c straight) RGBA() (r, g, b, a uint32) {
-	return uint32(c.R) * 0x101, uint32(c.G) * 0x101, uint32(c.B) * 0x101, uint32(c.A) * 0x101
+func (c cut) RGBA() (r, g, b, a uint32) {
+	a = uint32(c.A) * 0x101
+	up := func(v uint8) uint32 { return (uint32(v)*a + 254) / 255 }
+	return up(c.R), up(c.G), up(c.B), a
 }
 
 func (s *canvas) fill(sh shape, c color.NRGBA) {

@@ -1,5 +1,6 @@
 // Package table writes and reads rows of plain structs as Parquet files: logs
-// and counters. Tapes have a format of their own, in package trace.
+// and counters. A [Writer] writes to a stream, a [File] to a file that can be read
+// while it grows and after its writer was killed. Tapes have a format of their own, in package trace.
 //
 // Each exported field of the struct is a required column, named by its
 // `parquet` tag. Fields are of the kinds int64 (and named types of it),
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"reflect"
 
@@ -134,6 +136,13 @@ func (w *Writer[T]) Close() (err error) {
 	return errors.Join(w.flush(), w.w.Close())
 }
 
+// footer writes what is collected and a footer, so that the file up to here is
+// complete. More rows may follow; a later footer covers them all.
+func (w *Writer[T]) footer() (err error) {
+	defer w.sink.settle(&err)
+	return errors.Join(w.flush(), w.w.FlushWithFooter())
+}
+
 func (w *Writer[T]) flush() (err error) {
 	defer w.sink.settle(&err)
 	if len(w.rows) == 0 {
@@ -184,24 +193,96 @@ func writeColumn(c file.ColumnChunkWriter, rows reflect.Value, field int) (err e
 	return err
 }
 
-// ReadFile reads every row of a file that a Writer of the same row type wrote.
+// ReadFile reads every row of a file that a Writer of the same row type wrote,
+// or that a [File] has begun: with the rows of its journal, where the process that
+// wrote it was killed or still writes.
 func ReadFile[T any](name string) (rows []T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("read %s: damaged: %v", name, r)
+	for row, err := range Rows[T](name) {
+		if err != nil {
+			return nil, err
 		}
-	}()
-	want, err := columnsOf(reflect.TypeFor[T]())
-	if err != nil {
-		return nil, err
+		rows = append(rows, *row)
 	}
+	return rows, nil
+}
+
+// Rows reads a file as ReadFile does, a row at a time and in bounded memory. An
+// error ends it. A row is valid until the next one.
+func Rows[T any](name string) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
+		stopped := errors.New("stopped")
+		err := scan(name, func(rows []T) error {
+			for i := range rows {
+				if !yield(&rows[i], nil) {
+					return stopped
+				}
+			}
+			return nil
+		})
+		if err != nil && err != stopped {
+			yield(nil, err)
+		}
+	}
+}
+
+// scan reads a file in parts.
+func scan[T any](name string, part func([]T) error) error {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
-	r, err := file.NewParquetReader(f)
+	var tail []T
+	journal, err := os.ReadFile(name + JournalSuffix)
+	// After the journal: the file may be growing.
+	size, failed := f.Seek(0, io.SeekEnd)
+	switch {
+	case failed != nil:
+		return failed
+	case err == nil:
+		var offset int64
+		if tail, offset, err = readJournal[T](journal); err != nil {
+			return fmt.Errorf("read %s%s: %w: remove it to read %s alone", name, JournalSuffix, err, name)
+		}
+		if offset > size {
+			return fmt.Errorf("read %s: %d bytes of the %d that its journal goes on from", name, size, offset)
+		}
+		size = offset
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	want, err := columnsOf(reflect.TypeFor[T]())
 	if err != nil {
+		return err
+	}
+	r, err := open(name, io.NewSectionReader(f, 0, size), want)
+	if err != nil {
+		return err
+	}
+	for g := range r.NumRowGroups() {
+		rows, err := readGroup[T](name, r, g, want)
+		if err != nil {
+			return err
+		}
+		if err := part(rows); err != nil {
+			return err
+		}
+	}
+	return part(tail)
+}
+
+// damaged is deferred around the library's reading, which panics at some damage.
+func damaged(name string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("read %s: damaged: %v", name, r)
+	}
+}
+
+// open opens a Parquet file, whose name is only said in errors, and checks its
+// columns.
+func open(name string, in parquet.ReaderAtSeeker, want []*schema.PrimitiveNode) (r *file.Reader, err error) {
+	defer damaged(name, &err)
+	if r, err = file.NewParquetReader(in); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	s := r.MetaData().Schema
@@ -213,19 +294,21 @@ func ReadFile[T any](name string) (rows []T, err error) {
 			return nil, fmt.Errorf("read %s: column %d is %s %v, want %s %v, required", name, i, c.Name(), c.PhysicalType(), w.Name(), w.PhysicalType())
 		}
 	}
-	for g := range r.NumRowGroups() {
-		group := r.RowGroup(g)
-		part := make([]T, group.NumRows())
-		for i := range want {
-			c, err := group.Column(i)
-			if err != nil {
-				return nil, fmt.Errorf("read %s: %w", name, err)
-			}
-			if err := readColumn(c, reflect.ValueOf(part), i); err != nil {
-				return nil, fmt.Errorf("read %s: column %s: %w", name, want[i].Name(), err)
-			}
+	return r, nil
+}
+
+func readGroup[T any](name string, r *file.Reader, g int, want []*schema.PrimitiveNode) (rows []T, err error) {
+	defer damaged(name, &err)
+	group := r.RowGroup(g)
+	rows = make([]T, group.NumRows())
+	for i := range want {
+		c, err := group.Column(i)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", name, err)
 		}
-		rows = append(rows, part...)
+		if err := readColumn(c, reflect.ValueOf(rows), i); err != nil {
+			return nil, fmt.Errorf("read %s: column %s: %w", name, want[i].Name(), err)
+		}
 	}
 	return rows, nil
 }
