@@ -91,3 +91,19 @@ func (*Run) BeginReplay() error { return errSystem() }
 
 // EndReplay fails: links need Linux.
 func (*Run) EndReplay(map[trace.LinkDir]trace.State) error { return errSystem() }
+
+// CounterReader reads the counters of interfaces; only Linux has any that it
+// knows.
+type CounterReader struct{}
+
+// OpenCounters fails: counters need Linux.
+func OpenCounters() (*CounterReader, error) { return nil, errSystem() }
+
+// Close does nothing.
+func (*CounterReader) Close() error { return nil }
+
+// Read fails: counters need Linux.
+func (*CounterReader) Read([]string) ([]DeviceCounters, error) { return nil, errSystem() }
+
+// Within fails: links need Linux.
+func Within(string, string, func() error) error { return errSystem() }
