@@ -8,12 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"linktape/internal/cli"
 	"linktape/internal/table"
-	"linktape/record"
 	"linktape/trace"
 )
 
@@ -119,30 +119,32 @@ func count(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// bins is a table of bins that is written; nil when none is wanted.
-type bins struct {
+// rows is a table that is written; nil when none is wanted.
+type rows[T any] struct {
 	file  *os.File // nil on standard output
 	temp  string
 	path  string
-	table *table.Writer[record.Bin]
+	table *table.Writer[T]
 }
 
-// newBins starts a table that appears at path when it is closed.
-func newBins(path string, stdout io.Writer) (*bins, error) {
+// newRows starts a table that appears at path when it is closed.
+func newRows[T any](path string, stdout io.Writer) (*rows[T], error) {
 	if path == "" {
 		return nil, nil
 	}
-	b := &bins{path: path}
+	b := &rows[T]{path: path}
 	out := stdout
 	if path != stdStream {
 		dir, base := filepath.Split(path)
-		f, err := os.CreateTemp(dir, "."+base+".*.tmp")
+		// Beside the file, so that it can be renamed; no folder would be that of
+		// temporary files.
+		f, err := os.CreateTemp(filepath.Clean(dir), "."+base+".*.tmp")
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", path, err)
 		}
 		b.file, b.temp, out = f, f.Name(), f
 	}
-	t, err := table.NewWriter[record.Bin](out)
+	t, err := table.NewWriter[T](out)
 	if err != nil {
 		b.abort()
 		return nil, fmt.Errorf("write %s: %w", path, err)
@@ -151,7 +153,7 @@ func newBins(path string, stdout io.Writer) (*bins, error) {
 	return b, nil
 }
 
-func (b *bins) write(row *record.Bin) error {
+func (b *rows[T]) write(row *T) error {
 	if b == nil {
 		return nil
 	}
@@ -161,7 +163,7 @@ func (b *bins) write(row *record.Bin) error {
 	return nil
 }
 
-func (b *bins) close() error {
+func (b *rows[T]) close() error {
 	if b == nil {
 		return nil
 	}
@@ -182,10 +184,74 @@ func (b *bins) close() error {
 }
 
 // abort removes what was not closed.
-func (b *bins) abort() {
+func (b *rows[T]) abort() {
 	if b == nil || b.file == nil {
 		return
 	}
 	b.file.Close()
 	os.Remove(b.temp)
+}
+
+// spool keeps the steps of a recording whose length is not known before its end.
+type spool struct {
+	w    *trace.Writer
+	path string
+	meta trace.Meta
+}
+
+// newSpool starts a spool beside the output.
+func newSpool(output string, meta trace.Meta) (*spool, error) {
+	dir := filepath.Dir(output)
+	if output == stdStream {
+		dir = os.TempDir()
+	}
+	f, err := os.CreateTemp(dir, ".record.*.tmp")
+	if err != nil {
+		return nil, fmt.Errorf("keep the recording: %w", err)
+	}
+	f.Close()
+	s := &spool{path: f.Name(), meta: meta}
+	meta.Duration = 1 << 62 // longer than any
+	if s.w, err = trace.Create(s.path, meta); err != nil {
+		os.Remove(s.path)
+		return nil, err
+	}
+	return s, nil
+}
+
+// tape writes what was kept as a tape of a length.
+func (s *spool) tape(ctx context.Context, output string, stdout io.Writer, duration time.Duration) (*written, error) {
+	if err := s.w.Close(); err != nil {
+		return nil, err
+	}
+	r, err := trace.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	meta := s.meta
+	meta.Duration = duration
+	return writeTape(ctx, output, stdout, meta, func(write func([]trace.Step) error) error {
+		batch := make([]trace.Step, 4096)
+		for {
+			n, err := r.Read(batch)
+			if n > 0 {
+				if err := write(batch[:n]); err != nil {
+					return err
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// close removes the spool.
+func (s *spool) close() {
+	s.w.Abort()
+	os.Remove(s.path)
 }

@@ -1,4 +1,5 @@
-// Command record makes tapes of real links: of packet captures of both ends.
+// Command record makes tapes of real links: of packet captures of both ends, of what
+// interfaces count.
 package main
 
 import (
@@ -21,9 +22,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Description: `A tape holds, for each link and direction, the rate, delay, jitter and loss from
 one instant to the next. Flags come before arguments.
 
-   record pcap -o field.tape --link att=10.77.0.6 sender.pcap receiver.pcap`,
+   record pcap -o field.tape --link att=10.77.0.6 sender.pcap receiver.pcap
+   record watch -o field.tape --if att=wwan0 --ping att=203.0.113.5 --duration 1m`,
 		DisableSliceFlagSeparator: true,
-		Commands:                  []*ucli.Command{pcapCommand()},
+		Commands:                  []*ucli.Command{pcapCommand(), watchCommand()},
 	}, stdin, stdout, stderr)
 	err := app.RunContext(ctx, append([]string{app.Name}, args...))
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {

@@ -207,7 +207,7 @@ func doPcap(c *ucli.Context) error {
 	for _, r := range job.Remarks() {
 		fmt.Fprintln(stderr, r)
 	}
-	bins, err := newBins(o.bins, c.App.Writer)
+	bins, err := newRows[record.Bin](o.bins, c.App.Writer)
 	if err != nil {
 		return err
 	}
