@@ -6,7 +6,8 @@
 // figures ([Bin]), and sums up each direction in [Stats]. It streams: memory is
 // bounded by the packets that are still under way.
 //
-// The subpackages make flights: package pcap from packet captures of both ends.
+// The subpackages make flights: package pcap from packet captures of both ends,
+// package probe by sending. Package watch makes a tape of counters alone.
 //
 // # What a bin holds
 //

@@ -24,6 +24,10 @@ type Flight struct {
 type Channel struct {
 	trace.LinkDir
 	Base time.Duration // the smallest one-way delay: that of the path with an empty queue
+
+	// Rate is what the tape says in place of the throughput, where the packets were
+	// too few to say anything of the link; 0: the throughput.
+	Rate trace.BitRate
 }
 
 // Labels of bins.
@@ -198,6 +202,16 @@ func (r *Recorder) Flight(i int, f Flight) {
 	c.marked = max(c.marked, end)
 }
 
+// Shorten ends the recording at an instant before the one that was planned, but not
+// before what is written. It returns the length of the tape.
+func (r *Recorder) Shorten(to time.Duration) time.Duration {
+	r.bins = min(r.bins, max(Bins(max(to, 0), r.opts.Step), r.next, 1))
+	for _, c := range r.channels {
+		c.marked = min(c.marked, r.bins)
+	}
+	return time.Duration(r.bins) * r.opts.Step
+}
+
 // Settled says that every packet sent before an instant has been added, on every
 // channel, and writes the bins that end by then.
 func (r *Recorder) Settled(to time.Duration) error {
@@ -265,6 +279,9 @@ func (r *Recorder) writeBin() error {
 			return fmt.Errorf("%v: %w", c.LinkDir, err)
 		}
 		c.state.Rate = c.rate
+		if c.Rate > 0 {
+			c.state.Rate = c.Rate
+		}
 		s := trace.Step{At: at, Link: c.Link, Dir: c.Dir, State: c.state}
 		if r.coalesce.Keep(&s) {
 			r.batch = append(r.batch, s)

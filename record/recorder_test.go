@@ -152,9 +152,9 @@ func TestRandomFlights(t *testing.T) {
 			t.Fatal(err)
 		}
 		channels := []Channel{
-			{trace.LinkDir{Link: "a", Dir: trace.Down}, time.Duration(r.IntN(50)) * time.Millisecond},
-			{trace.LinkDir{Link: "a", Dir: trace.Up}, -time.Millisecond},
-			{trace.LinkDir{Link: "b", Dir: trace.Up}, 0},
+			{LinkDir: trace.LinkDir{Link: "a", Dir: trace.Down}, Base: time.Duration(r.IntN(50)) * time.Millisecond},
+			{LinkDir: trace.LinkDir{Link: "a", Dir: trace.Up}, Base: -time.Millisecond},
+			{LinkDir: trace.LinkDir{Link: "b", Dir: trace.Up}},
 		}
 		duration := time.Duration(Bins(time.Duration(1+r.IntN(int(20*time.Second))), opts.Step)) * opts.Step
 		tape := trace.Timeline{Meta: trace.Meta{Duration: duration, Generator: "test",

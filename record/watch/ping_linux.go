@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,9 +8,10 @@ import (
 	"os"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"linktape/record/stamp"
 )
 
 // Pinger sends ICMP echo requests to one address by one interface.
@@ -52,7 +52,7 @@ func OpenPinger(device string, to netip.Addr, timeout time.Duration) (*Pinger, e
 	}
 	tv := unix.Timeval{Usec: 100_000} // so that the reader sees when to stop
 	err = errors.Join(
-		unix.SetsockoptInt(p.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		stamp.Enable(p.fd),
 		unix.SetsockoptTimeval(p.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
 	if device != "" && err == nil {
 		if err = unix.BindToDevice(p.fd, device); err != nil {
@@ -80,7 +80,7 @@ func (p *Pinger) Take() Echo { return p.take(time.Now().UnixNano()) }
 
 // receive reads answers, with the time at which the kernel got them.
 func (p *Pinger) receive() {
-	buf, control := make([]byte, 512), make([]byte, 128)
+	buf, control := make([]byte, 512), make([]byte, stamp.Room)
 	for {
 		select {
 		case <-p.stop:
@@ -99,29 +99,11 @@ func (p *Pinger) receive() {
 			continue
 		}
 		at := time.Now().UnixNano()
-		if v, ok := stamp(control[:c]); ok {
+		if v, ok := stamp.Of(control[:c]); ok {
 			at = v
 		}
 		p.answered(number, at)
 	}
-}
-
-// stamp finds the kernel's time of receiving, ns since 1970.
-func stamp(control []byte) (int64, bool) {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return 0, false
-	}
-	for _, m := range messages {
-		if m.Header.Level != unix.SOL_SOCKET || m.Header.Type != unix.SO_TIMESTAMPNS || len(m.Data) < int(unsafe.Sizeof(unix.Timespec{})) {
-			continue
-		}
-		if unsafe.Sizeof(unix.Timespec{}) == 16 {
-			ne := binary.NativeEndian
-			return int64(ne.Uint64(m.Data))*1e9 + int64(ne.Uint64(m.Data[8:])), true
-		}
-	}
-	return 0, false
 }
 
 // Close closes the socket.
