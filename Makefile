@@ -38,12 +38,12 @@ test: build lint unit kernels lab portable field
 lint:
 	@tools/need go
 	@echo "== format, go vet, staticcheck"
-	@bad=$$(gofmt -l cmd internal netsetup replay synth trace traces); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
+	@bad=$$(gofmt -l cmd internal netsetup record replay synth trace traces); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
 
 unit: build
-	@tools/need go ip tc ping
+	@tools/need go ip tc ping tcpdump
 	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
 	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
 

@@ -118,3 +118,18 @@ func (*Meter) Read(int, bool, func(int, *Reading)) error { return errSystem() }
 
 // Close does nothing.
 func (*Meter) Close() error { return nil }
+// CounterReader reads the counters of interfaces; only Linux has any that it
+// knows.
+type CounterReader struct{}
+
+// OpenCounters fails: counters need Linux.
+func OpenCounters() (*CounterReader, error) { return nil, errSystem() }
+
+// Close does nothing.
+func (*CounterReader) Close() error { return nil }
+
+// Read fails: counters need Linux.
+func (*CounterReader) Read([]string) ([]DeviceCounters, error) { return nil, errSystem() }
+
+// Within fails: links need Linux.
+func Within(string, string, func() error) error { return errSystem() }

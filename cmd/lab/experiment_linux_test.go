@@ -53,6 +53,7 @@ func experiments() []experimentCase {
 		{"htb", nil, qdisc("root handle 1: htb default 1", "class add dev v0 parent 1: classid 1:1 htb rate 3mbit quantum 1514"), nil},
 		{"cake", nil, qdisc("root cake bandwidth 3mbit besteffort"), nil},
 		{"tape", nil, playTape, checkTape},
+		{"record", nil, recordTape, checkRecord},
 		{"librist", []string{"librist"}, librist, nil},
 		{"gstreamer", []string{"gstreamer"}, gstreamer, nil},
 	}

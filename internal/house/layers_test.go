@@ -25,7 +25,7 @@ type layer struct {
 }
 
 // layers is the import direction of DESIGN.md: trace ← synth ← traces;
-// trace ← netsetup; trace, netsetup ← replay; everything ← cmd. The first
+// trace ← netsetup; trace, netsetup ← replay, record; everything ← cmd. The first
 // layer that holds a folder counts.
 func layers() []layer {
 	return []layer{
@@ -35,6 +35,7 @@ func layers() []layer {
 		{"traces/...", []string{"traces/...", "synth/...", "trace/..."}},
 		{"netsetup/...", []string{"netsetup/...", "trace/...", "internal/..."}},
 		{"replay/...", []string{"replay/...", "netsetup/...", "trace/...", "internal/..."}},
+		{"record/...", []string{"record/...", "netsetup/...", "trace/...", "internal/..."}},
 		{"cmd/...", []string{"..."}},
 		{"internal/...", []string{"internal/...", "trace/..."}},
 	}
@@ -295,6 +296,8 @@ func TestChecker(t *testing.T) {
 		{"replay imports netlink", "replay/a.go", imports("replay", "github.com/vishvananda/netlink"), "only netsetup talks to netlink"},
 		{"a test imports netns", "replay/a_test.go", imports("replay", "github.com/vishvananda/netns"), "only netsetup enters"},
 		{"for another OS", "replay/a_windows.go", "//go:build windows\n\n" + imports("replay", "linktape/synth"), "replay/a_windows.go:4"},
+		{"record", "record/pcap/a.go", imports("pcap", "linktape/record", "linktape/trace", "linktape/netsetup", "linktape/internal/table"), ""},
+		{"record imports replay", "record/a.go", imports("record", "linktape/replay"), "may not import"},
 		{"cmd", "cmd/lab/main.go", imports("main", "linktape/replay", "linktape/traces", "linktape/internal/lab"), ""},
 		{"cmd imports arrow", "cmd/lab/main.go", imports("main", "github.com/apache/arrow/go/v17/arrow"), "only trace reads"},
 		{"internal", "internal/plot/a.go", imports("plot", "linktape/trace", "linktape/internal/cli", "gonum.org/v1/plot"), ""},

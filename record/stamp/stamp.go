@@ -1,0 +1,2 @@
+// Package stamp reads the kernel's time of receiving a packet.
+package stamp
