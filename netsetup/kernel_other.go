@@ -118,6 +118,7 @@ func (*Meter) Read(int, bool, func(int, *Reading)) error { return errSystem() }
 
 // Close does nothing.
 func (*Meter) Close() error { return nil }
+
 // CounterReader reads the counters of interfaces; only Linux has any that it
 // knows.
 type CounterReader struct{}
