@@ -190,7 +190,7 @@ func TestKilledOnLinks(t *testing.T) {
 		}
 	}
 	for i := range log[1:] {
-		if log[i+1].Sent < log[i].Acked {
+		if log[i+1].Sent < log[i].Sent {
 			t.Fatalf("row %d: %+v after %+v", i+1, log[i+1], log[i])
 		}
 	}
