@@ -35,5 +35,9 @@ func roles() map[string]func(args []string) error {
 		"as-lab":     asLab,
 		"clock":      readClock,
 		"sums":       sums,
+
+		"probe-serve": probeServe,
+		"probe-run":   probeRun,
+		"probe-tape":  probeTape,
 	}
 }

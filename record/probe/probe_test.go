@@ -193,7 +193,7 @@ func TestLoopback(t *testing.T) {
 	server := netip.MustParseAddrPort(s.Addr().String())
 	opts := Options{
 		Links:    []LinkSpec{{Name: "a", Server: server}, {Name: "b", Source: netip.MustParseAddr("127.0.0.2"), Server: server}},
-		Duration: 500 * time.Millisecond, Load: 2 * trace.Mbit, Max: trace.Gbit, Unknown: trace.Gbit, Bytes: 1228, Echo: 10 * time.Millisecond, Timeout: 500 * time.Millisecond,
+		Duration: 500 * time.Millisecond, Load: 2 * trace.Mbit, Max: trace.Gbit, Unknown: trace.Gbit, Bytes: 1228, Echo: 10 * time.Millisecond, Timeout: 2 * time.Second,
 	}
 	if opts.Record, err = (record.Options{}).Defaults(); err != nil {
 		t.Fatal(err)
