@@ -401,7 +401,7 @@ func TestCell(t *testing.T) {
 			link := "{cell: LINK, up: {rate: 100Mbit, delay: 1ms}}"
 			extra := "cells:\n  LINK: " + c.cell
 			share := seriesOf(t, link, extra, func(s *trace.State) float64 { return float64(s.Rate) / 100e6 })
-			flows := seriesOf(t, link, extra, func(s *trace.State) float64 { return (s.Delay.Seconds()*1e3 - 1) / 10 })
+			flows := seriesOf(t, link, extra, func(s *trace.State) float64 { return float64(s.Delay-time.Millisecond) / 10e6 })
 			if c.load == 0 {
 				if share[0][0] != 1 || flows[0][length-1] != 0 {
 					t.Errorf("share %v, flows %v", share[0][0], flows[0][length-1])
