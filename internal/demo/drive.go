@@ -92,7 +92,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	args := []string{"run", "--on", d.name, "--from", d.from.String(), "--duration", d.duration.String(), "--out", d.out}
+	args := []string{"run", "--on", d.name, "--from", d.from.String(), "--duration", d.duration.String(), "--out", d.out,
+		"--counters", "0", "--read-back", "0"} // nothing else asks the kernel while it is measured
 	ratesOnly := false
 	for _, l := range status.Links {
 		ratesOnly = ratesOnly || !l.Netem
