@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +16,6 @@ import (
 	"linktape/trace"
 )
 
-// stdStream stands for standard output in place of a file name.
-const stdStream = "-"
-
 // outputFlag is -o of every command that writes a tape.
 func outputFlag(usage string) ucli.Flag {
 	return &ucli.StringFlag{Name: "o", Usage: usage}
@@ -32,7 +28,7 @@ func outputPath(c *ucli.Context, flag string, inputs []string) (string, error) {
 	if path == "" {
 		return "", cli.Usagef("say where to write: -o FILE, or -o - for standard output")
 	}
-	if path == stdStream {
+	if path == cli.StdStream {
 		return path, nil
 	}
 	if dir := filepath.Dir(path); dir != "." {
@@ -50,75 +46,6 @@ func outputPath(c *ucli.Context, flag string, inputs []string) (string, error) {
 	return path, nil
 }
 
-// outputName is how an output is called in messages.
-func outputName(path string) string {
-	if path == stdStream {
-		return "standard output"
-	}
-	return path
-}
-
-// written says what a tape that was written holds.
-type written struct {
-	meta  trace.Meta
-	steps int64
-	sha   string
-}
-
-// writeTape writes the steps that make passes on as a tape at path, or to
-// stdout.
-func writeTape(ctx context.Context, path string, stdout io.Writer, meta trace.Meta, make func(write func([]trace.Step) error) error) (*written, error) {
-	if path == stdStream && cli.IsTerminal(stdout) {
-		return nil, cli.Usagef("a tape is binary: write it to a file (-o FILE) or into a pipe, not to a terminal")
-	}
-	var w *trace.Writer
-	var buf *bufio.Writer
-	var err error
-	if path == stdStream {
-		buf = bufio.NewWriterSize(stdout, 64<<10)
-		w, err = trace.NewWriter(buf, meta)
-	} else {
-		w, err = trace.Create(path, meta)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer w.Abort()
-	out := &written{meta: meta}
-	err = make(func(steps []trace.Step) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		out.steps += int64(len(steps))
-		return w.Write(steps)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if buf != nil {
-		if err := buf.Flush(); err != nil {
-			return nil, err
-		}
-	}
-	out.sha = w.SHA256()
-	return out, nil
-}
-
-// remark says on stderr what was written.
-func (t *written) remark(stderr io.Writer, path string) {
-	fmt.Fprintf(stderr, "wrote %s: %s, %s, %v, sha256 %s\n", outputName(path), count(t.steps, "step"), count(int64(len(t.meta.Links)), "link"), t.meta.Duration, t.sha)
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // rows is a table that is written; nil when none is wanted.
 type rows[T any] struct {
 	file  *os.File // nil on standard output
@@ -134,7 +61,7 @@ func newRows[T any](path string, stdout io.Writer) (*rows[T], error) {
 	}
 	b := &rows[T]{path: path}
 	out := stdout
-	if path != stdStream {
+	if path != cli.StdStream {
 		dir, base := filepath.Split(path)
 		// Beside the file, so that it can be renamed; no folder would be that of
 		// temporary files.
@@ -202,7 +129,7 @@ type spool struct {
 // newSpool starts a spool beside the output.
 func newSpool(output string, meta trace.Meta) (*spool, error) {
 	dir := filepath.Dir(output)
-	if output == stdStream {
+	if output == cli.StdStream {
 		dir = os.TempDir()
 	}
 	f, err := os.CreateTemp(dir, ".record.*.tmp")
@@ -220,7 +147,7 @@ func newSpool(output string, meta trace.Meta) (*spool, error) {
 }
 
 // tape writes what was kept as a tape of a length.
-func (s *spool) tape(ctx context.Context, output string, stdout io.Writer, duration time.Duration) (*written, error) {
+func (s *spool) tape(ctx context.Context, output string, stdout io.Writer, duration time.Duration) (*cli.Written, error) {
 	if err := s.w.Close(); err != nil {
 		return nil, err
 	}
@@ -231,7 +158,7 @@ func (s *spool) tape(ctx context.Context, output string, stdout io.Writer, durat
 	defer r.Close()
 	meta := s.meta
 	meta.Duration = duration
-	return writeTape(ctx, output, stdout, meta, func(write func([]trace.Step) error) error {
+	return cli.WriteTape(ctx, output, stdout, meta, func(write func([]trace.Step) error) error {
 		batch := make([]trace.Step, 4096)
 		for {
 			n, err := r.Read(batch)

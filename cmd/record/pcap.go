@@ -95,7 +95,7 @@ func parsePcap(c *ucli.Context) (o pcapOptions, err error) {
 	}
 	o.sender, o.receiver = strings.Split(args[0], ","), strings.Split(args[1], ",")
 	inputs := slices.Concat(o.sender, o.receiver)
-	if slices.Contains(inputs, stdStream) {
+	if slices.Contains(inputs, cli.StdStream) {
 		return o, cli.Usagef("captures are read twice: give files, not standard input")
 	}
 	if o.output, err = outputPath(c, "o", inputs); err != nil {
@@ -107,7 +107,7 @@ func parsePcap(c *ucli.Context) (o pcapOptions, err error) {
 		}
 	}
 	o.json = c.Bool("json")
-	if o.json && (o.output == stdStream || o.bins == stdStream) || o.output == stdStream && o.bins == stdStream {
+	if o.json && (o.output == cli.StdStream || o.bins == cli.StdStream) || o.output == cli.StdStream && o.bins == cli.StdStream {
 		return o, cli.Usagef("standard output is for one of the tape, the bins and --json: write the others to files")
 	}
 	var faults []error
@@ -214,7 +214,7 @@ func doPcap(c *ucli.Context) error {
 	defer bins.abort()
 	progress = cli.NewProgress(stderr, "record")
 	var result *pcap.Result
-	tape, err := writeTape(c.Context, o.output, c.App.Writer, job.Meta(), func(write func([]trace.Step) error) error {
+	tape, err := cli.WriteTape(c.Context, o.output, c.App.Writer, job.Meta(), func(write func([]trace.Step) error) error {
 		result, err = job.Run(c.Context, write, bins.write, progress.Set)
 		return err
 	})
@@ -229,12 +229,12 @@ func doPcap(c *ucli.Context) error {
 		fmt.Fprintf(stderr, "warning: %d packets were captured twice where they were sent (tcpdump -i any?); the first counts\n", result.Twice)
 	}
 	out := c.App.Writer
-	if o.output == stdStream || o.bins == stdStream {
+	if o.output == cli.StdStream || o.bins == cli.StdStream {
 		out = stderr
 	}
 	if o.json {
 		err = cli.PrintJSON(out, pcapReport{
-			Tape: outputName(o.output), SHA256: tape.sha, Duration: job.Duration, Step: o.record.Step,
+			Tape: cli.OutputName(o.output), SHA256: tape.SHA, Duration: job.Duration, Step: o.record.Step,
 			Offset: timing.Offset, OffsetHow: timing.How, OffsetBound: timing.Bound, Drift: timing.Drift, MatchedBy: timing.Key.String(),
 			Found: links.Found, Warnings: timing.Warnings, Result: result,
 		})
@@ -244,7 +244,7 @@ func doPcap(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, o.output)
+	tape.Remark(stderr, o.output)
 	return nil
 }
 
@@ -271,21 +271,21 @@ func printDirections(w io.Writer, directions []pcap.Direction) error {
 		{"", "packets", "%", "", "packets", "packets", "%", "%", "packets", "Mbit/s", "Mbit/s", "ms", "ms", "ms", "ms", "ms"},
 	}
 	for _, d := range directions {
-		share := func(n int64) string { return percent(float64(n) / float64(cmp.Or(d.Delivered, 1))) }
+		share := func(n int64) string { return cli.Percent(float64(n) / float64(cmp.Or(d.Delivered, 1))) }
 		queued := "-"
 		if d.Queued > 0 {
-			queued = fmt.Sprintf("%s (%s %%)", mbits(d.QueuedRate), percent(float64(d.Queued)/float64(d.Bins)))
+			queued = fmt.Sprintf("%s (%s %%)", cli.Mbits(d.QueuedRate), cli.Percent(float64(d.Queued)/float64(d.Bins)))
 		}
 		rows = append(rows, []string{
-			d.Link + "." + d.Dir, strconv.FormatInt(d.Sent, 10), percent(d.Loss),
-			strconv.FormatInt(d.Bursts.Count, 10), number(d.Bursts.Mean), strconv.FormatInt(d.Bursts.Max, 10),
+			d.Link + "." + d.Dir, strconv.FormatInt(d.Sent, 10), cli.Percent(d.Loss),
+			strconv.FormatInt(d.Bursts.Count, 10), cli.Number(d.Bursts.Mean), strconv.FormatInt(d.Bursts.Max, 10),
 			share(d.Duplicates), share(d.Reordered), strconv.FormatInt(d.Strays, 10),
-			mbits(d.Throughput), queued,
-			millis(d.Delay.Min), millis(d.Delay.P50), millis(d.Delay.P95), millis(d.Delay.Max), millis(d.Jitter),
+			cli.Mbits(d.Throughput), queued,
+			cli.Millis(d.Delay.Min), cli.Millis(d.Delay.P50), cli.Millis(d.Delay.P95), cli.Millis(d.Delay.Max), cli.Millis(d.Jitter),
 		})
 	}
 	var b strings.Builder
-	printTable(&b, rows)
+	cli.Table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -195,7 +195,7 @@ func doProbe(c *ucli.Context) error {
 			return err
 		}
 	}
-	if output == stdStream || binFile == stdStream {
+	if output == cli.StdStream || binFile == cli.StdStream {
 		return cli.Usagef("standard output is for the report: write the tape and the bins to files")
 	}
 	bins, err := newRows[record.Bin](binFile, c.App.Writer)
@@ -244,14 +244,14 @@ func doProbe(c *ucli.Context) error {
 		fmt.Fprintf(stderr, "warning: the server's clock seems to gain %.1f ppm: delays change by %v over the recording\n", drift, time.Duration(drift*1e3*res.Length.Seconds()))
 	}
 	if c.Bool("json") {
-		err = cli.PrintJSON(c.App.Writer, probeReport{outputName(output), tape.sha, res})
+		err = cli.PrintJSON(c.App.Writer, probeReport{cli.OutputName(output), tape.SHA, res})
 	} else {
 		err = printProbe(c.App.Writer, res.Stats)
 	}
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, output)
+	tape.Remark(stderr, output)
 	return nil
 }
 
@@ -263,17 +263,17 @@ func printProbe(w io.Writer, stats []record.Stats) error {
 	for _, d := range stats {
 		queued := "-"
 		if d.Queued > 0 {
-			queued = fmt.Sprintf("%s (%s %%)", mbits(d.QueuedRate), percent(float64(d.Queued)/float64(d.Bins)))
+			queued = fmt.Sprintf("%s (%s %%)", cli.Mbits(d.QueuedRate), cli.Percent(float64(d.Queued)/float64(d.Bins)))
 		}
 		rows = append(rows, []string{
-			d.Link + "." + d.Dir, strconv.FormatInt(d.Sent, 10), percent(d.Loss),
-			strconv.FormatInt(d.Bursts.Count, 10), number(d.Bursts.Mean), strconv.FormatInt(d.Bursts.Max, 10),
-			mbits(d.Throughput), queued,
-			millis(d.Delay.Min), millis(d.Delay.P50), millis(d.Delay.P95), millis(d.Delay.Max), millis(d.Jitter),
+			d.Link + "." + d.Dir, strconv.FormatInt(d.Sent, 10), cli.Percent(d.Loss),
+			strconv.FormatInt(d.Bursts.Count, 10), cli.Number(d.Bursts.Mean), strconv.FormatInt(d.Bursts.Max, 10),
+			cli.Mbits(d.Throughput), queued,
+			cli.Millis(d.Delay.Min), cli.Millis(d.Delay.P50), cli.Millis(d.Delay.P95), cli.Millis(d.Delay.Max), cli.Millis(d.Jitter),
 		})
 	}
 	var b strings.Builder
-	printTable(&b, rows)
+	cli.Table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

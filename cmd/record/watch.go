@@ -251,7 +251,7 @@ func doWatch(c *ucli.Context) error {
 			return err
 		}
 	}
-	if c.Bool("json") && (output == stdStream || tableFile == stdStream) {
+	if c.Bool("json") && (output == cli.StdStream || tableFile == cli.StdStream) {
 		return cli.Usagef("standard output is for one of the tape, the table and --json: write the others to files")
 	}
 	links, err := watchedLinks(c)
@@ -310,18 +310,18 @@ func doWatch(c *ucli.Context) error {
 		return err
 	}
 	out := c.App.Writer
-	if output == stdStream || tableFile == stdStream {
+	if output == cli.StdStream || tableFile == cli.StdStream {
 		out = stderr
 	}
 	if c.Bool("json") {
-		err = cli.PrintJSON(out, watchReport{outputName(output), tape.sha, length, stats})
+		err = cli.PrintJSON(out, watchReport{cli.OutputName(output), tape.SHA, length, stats})
 	} else {
 		err = printWatch(out, stats)
 	}
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, output)
+	tape.Remark(stderr, output)
 	return nil
 }
 
@@ -421,15 +421,15 @@ func printWatch(w io.Writer, stats []watch.Stats) error {
 	for _, s := range stats {
 		rtt := "-"
 		if s.Answered > 0 {
-			rtt = millis(s.Quickest)
+			rtt = cli.Millis(s.Quickest)
 		}
 		rows = append(rows, []string{
-			s.Link + "." + s.Dir, mbits(s.Throughput), mbits(float64(s.Peak)), strconv.FormatInt(s.Packets, 10), strconv.FormatInt(s.Drops, 10),
+			s.Link + "." + s.Dir, cli.Mbits(s.Throughput), cli.Mbits(float64(s.Peak)), strconv.FormatInt(s.Packets, 10), strconv.FormatInt(s.Drops, 10),
 			strconv.FormatInt(s.Answered+s.Lost, 10), strconv.FormatInt(s.Lost, 10), rtt,
 		})
 	}
 	var b strings.Builder
-	printTable(&b, rows)
+	cli.Table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"linktape/internal/bare"
+	"linktape/internal/cli"
 	"linktape/synth"
 	"linktape/trace"
 )
@@ -48,7 +49,7 @@ func BenchmarkSynth(b *testing.B) {
 		}
 		aside := time.Duration(0) // what the tape's time is without
 		start := time.Now()
-		out, err := writeTape(b.Context(), stdStream, io.Discard, sc.Meta(), func(write func([]trace.Step) error) error {
+		out, err := cli.WriteTape(b.Context(), cli.StdStream, io.Discard, sc.Meta(), func(write func([]trace.Step) error) error {
 			return sc.Synthesize(b.Context(), func(batch []trace.Step) error {
 				start := time.Now()
 				for i := range batch {
@@ -76,8 +77,8 @@ func BenchmarkSynth(b *testing.B) {
 		}); err != nil {
 			b.Fatal(err)
 		}
-		if steps += out.steps; out.steps < benchSteps*9/10 {
-			b.Fatalf("%d steps, not about %d", out.steps, benchSteps)
+		if steps += out.Steps; out.Steps < benchSteps*9/10 {
+			b.Fatalf("%d steps, not about %d", out.Steps, benchSteps)
 		}
 	}
 	b.ReportMetric(float64(steps)/tape.Seconds()/1e6, "Mrows/s")

@@ -56,7 +56,7 @@ func doCompare(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	if args[0] == stdStream && args[1] == stdStream {
+	if args[0] == cli.StdStream && args[1] == cli.StdStream {
 		return cli.Usagef("A and B both read standard input: give a file for one")
 	}
 	picture, format := "", ""
@@ -64,7 +64,7 @@ func doCompare(c *ucli.Context) error {
 		if picture, err = outputPath(c, args...); err != nil {
 			return err
 		}
-		if picture == stdStream {
+		if picture == cli.StdStream {
 			return cli.Usagef("-o -: the table is written to standard output: give the picture a file")
 		}
 		if picture, format, err = pictureFlag(c, "o"); err != nil {
@@ -133,7 +133,7 @@ func drawComparison(c *ucli.Context, path, format string, names [2]string, cmp *
 			name += " and " + p.B
 		}
 		r := plot.ComparisonRow{Name: name, Bin: p.Bin, Note: fmt.Sprintf("mean %s and %s Mbit/s · KS %s · autocorrelations differ by up to %s · bins of %v",
-			mbits(p.Sides[0].Mean), mbits(p.Sides[1].Mean), number(p.KS), number(p.ACF), p.Bin)}
+			cli.Mbits(p.Sides[0].Mean), cli.Mbits(p.Sides[1].Mean), cli.Number(p.KS), cli.Number(p.ACF), p.Bin)}
 		for i := range p.Sides {
 			s := &p.Sides[i]
 			for _, v := range s.Rates() {
@@ -148,7 +148,7 @@ func drawComparison(c *ucli.Context, path, format string, names [2]string, cmp *
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %s\n", outputName(path), count(int64(len(rows)), "direction"))
+	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %s\n", cli.OutputName(path), cli.Count(int64(len(rows)), "direction"))
 	return nil
 }
 
@@ -165,10 +165,10 @@ func printComparison(w io.Writer, names [2]string, cmp *fit.Comparison) error {
 		add := func(what, unit string, write func(s *fit.Side) string) {
 			rows = append(rows, []string{name, what, write(x), write(y), unit})
 		}
-		add("mean", "Mbit/s", func(s *fit.Side) string { return mbits(s.Mean) })
-		add("cv", "", func(s *fit.Side) string { return number(s.CV) })
+		add("mean", "Mbit/s", func(s *fit.Side) string { return cli.Mbits(s.Mean) })
+		add("cv", "", func(s *fit.Side) string { return cli.Number(s.CV) })
 		for i, q := range []string{"p5", "p25", "p50", "p75", "p95"} {
-			add(q, "Mbit/s", func(s *fit.Side) string { return mbits(s.Quantiles[i]) })
+			add(q, "Mbit/s", func(s *fit.Side) string { return cli.Mbits(s.Quantiles[i]) })
 		}
 		lags := p.Lags
 		if x.CV+y.CV == 0 { // constant rates have no autocorrelation
@@ -178,35 +178,35 @@ func printComparison(w io.Writer, names [2]string, cmp *fit.Comparison) error {
 				if s.Memory == 0 {
 					return "-"
 				}
-				return seconds(s.Memory)
+				return cli.Seconds(s.Memory)
 			})
 		}
 		for i, lag := range lags {
 			if i%2 == 0 {
-				add("autocorrelation at "+lag.Round(time.Millisecond).String(), "", func(s *fit.Side) string { return number(s.ACF[i]) })
+				add("autocorrelation at "+lag.Round(time.Millisecond).String(), "", func(s *fit.Side) string { return cli.Number(s.ACF[i]) })
 			}
 		}
 		if x.Outages+y.Outages > 0 {
 			add("outages", "", func(s *fit.Side) string { return strconv.Itoa(s.Outages) })
-			add("outage share", "%", func(s *fit.Side) string { return percent(s.Share) })
-			add("outage median", "s", func(s *fit.Side) string { return number(s.Median) })
-			add("outage longest", "s", func(s *fit.Side) string { return number(s.Longest) })
+			add("outage share", "%", func(s *fit.Side) string { return cli.Percent(s.Share) })
+			add("outage median", "s", func(s *fit.Side) string { return cli.Number(s.Median) })
+			add("outage longest", "s", func(s *fit.Side) string { return cli.Number(s.Longest) })
 		}
 		if x.Loss+y.Loss > 0 {
-			add("loss", "%", func(s *fit.Side) string { return percent(s.Loss) })
+			add("loss", "%", func(s *fit.Side) string { return cli.Percent(s.Loss) })
 		}
 		if x.Delay+y.Delay > 0 {
-			add("delay mean", "ms", func(s *fit.Side) string { return number(s.Delay / 1e6) })
-			add("delay p95", "ms", func(s *fit.Side) string { return number(s.DelayP95 / 1e6) })
+			add("delay mean", "ms", func(s *fit.Side) string { return cli.Number(s.Delay / 1e6) })
+			add("delay p95", "ms", func(s *fit.Side) string { return cli.Number(s.DelayP95 / 1e6) })
 		}
 		rows = append(rows,
-			[]string{name, "KS", number(p.KS), "", ""},
-			[]string{name, "Wasserstein", percent(p.Wasserstein), "", "%"},
-			[]string{name, "ACF", number(p.ACF), "", ""})
+			[]string{name, "KS", cli.Number(p.KS), "", ""},
+			[]string{name, "Wasserstein", cli.Percent(p.Wasserstein), "", "%"},
+			[]string{name, "ACF", cli.Number(p.ACF), "", ""})
 	}
 	flushLeft(rows, 1)
 	flushLeft(rows, 4)
-	table(&b, rows)
+	cli.Table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -50,7 +50,7 @@ func doSynthDataSet(c *ucli.Context) error {
 		return cli.Usagef("-o and --out: choose one: -o writes one tape, --out a data set")
 	case dir == "":
 		return cli.Usagef("--out: name a folder for the data set")
-	case dir == stdStream:
+	case dir == cli.StdStream:
 		return cli.Usagef("--out -: a data set is a folder of files: name one")
 	case c.IsSet("seed"):
 		return cli.Usagef("--seed and --out: write --seeds %d", c.Uint64("seed"))
@@ -108,7 +108,7 @@ func doSynthDataSet(c *ucli.Context) error {
 		return err
 	}
 	t := report.Total()
-	fmt.Fprintf(stderr, "%s has %d of %s: %d made, %d kept; %s, %s\n", dir, t.Made+t.Kept, count(set.Tapes(), "tape"), t.Made, t.Kept, count(t.Steps, "step"), count(t.Bytes, "byte"))
+	fmt.Fprintf(stderr, "%s has %d of %s: %d made, %d kept; %s, %s\n", dir, t.Made+t.Kept, cli.Count(set.Tapes(), "tape"), t.Made, t.Kept, cli.Count(t.Steps, "step"), cli.Count(t.Bytes, "byte"))
 	return dataSetError(report, set.Tapes())
 }
 
@@ -119,7 +119,7 @@ func makeDataSet(ctx context.Context, set *dataset.Set, stderr io.Writer) *datas
 	report := set.Make(ctx, func(phase string, fraction float64) {
 		if phase != shown {
 			progress.Done()
-			progress, shown = cli.NewProgress(stderr, phase+" ("+count(set.Tapes(), "tape")+")"), phase
+			progress, shown = cli.NewProgress(stderr, phase+" ("+cli.Count(set.Tapes(), "tape")+")"), phase
 		}
 		progress.Set(fraction)
 	})
@@ -144,7 +144,7 @@ func printDataSet(w io.Writer, report *dataset.Report) error {
 		line("total", report.Total())
 	}
 	var b strings.Builder
-	table(&b, rows)
+	cli.Table(&b, rows)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -153,7 +153,7 @@ func printDataSet(w io.Writer, report *dataset.Report) error {
 func dataSetError(report *dataset.Report, tapes int64) error {
 	var b strings.Builder
 	if len(report.Failures) > 0 {
-		fmt.Fprintf(&b, "%d of %s failed:", report.Failed, count(tapes, "tape"))
+		fmt.Fprintf(&b, "%d of %s failed:", report.Failed, cli.Count(tapes, "tape"))
 		for i := range report.Failures {
 			if i == maxFailures {
 				fmt.Fprintf(&b, "\n  and %d more; --json lists them all", len(report.Failures)-i)
@@ -170,7 +170,7 @@ func dataSetError(report *dataset.Report, tapes int64) error {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		fmt.Fprintf(&b, "%s: %s not made; what is there is whole, and the same command makes the rest", reason, count(report.Left, "tape"))
+		fmt.Fprintf(&b, "%s: %s not made; what is there is whole, and the same command makes the rest", reason, cli.Count(report.Left, "tape"))
 	}
 	if b.Len() == 0 {
 		return nil

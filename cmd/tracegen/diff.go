@@ -101,13 +101,13 @@ func (d *tapeDiff) print(w io.Writer) error {
 			fmt.Fprintf(&b, "%s.%s: the same\n", x.Link, x.Dir)
 			continue
 		}
-		fmt.Fprintf(&b, "%s.%s: differs for %v of %v (%s %%)", x.Link, x.Dir, x.Differs, d.Compared, percent(x.Share))
+		fmt.Fprintf(&b, "%s.%s: differs for %v of %v (%s %%)", x.Link, x.Dir, x.Differs, d.Compared, cli.Percent(x.Share))
 		for i, q := range x.Quantities {
 			sep := ", "
 			if i == 0 {
 				sep = ": "
 			}
-			fmt.Fprintf(&b, "%s%s %s %%", sep, q.Quantity, percent(q.Share))
+			fmt.Fprintf(&b, "%s%s %s %%", sep, q.Quantity, cli.Percent(q.Share))
 		}
 		b.WriteByte('\n')
 		for _, s := range x.Spans {
@@ -124,7 +124,7 @@ func (d *tapeDiff) print(w io.Writer) error {
 			b.WriteByte('\n')
 		}
 		if x.MoreSpans > 0 {
-			fmt.Fprintf(&b, "   and %s more (--spans)\n", count(x.MoreSpans, "span"))
+			fmt.Fprintf(&b, "   and %s more (--spans)\n", cli.Count(x.MoreSpans, "span"))
 		}
 	}
 	for _, m := range d.Metadata {

@@ -34,14 +34,14 @@ func editTapes(c *ucli.Context, inputs []string, make func([]edit.Tape) (edit.Ta
 	}
 	progress := cli.NewProgress(stderr, c.Command.Name)
 	defer progress.Done()
-	tape, err := writeTape(c.Context, path, c.App.Writer, result.Meta, func(write func([]trace.Step) error) error {
+	tape, err := cli.WriteTape(c.Context, path, c.App.Writer, result.Meta, func(write func([]trace.Step) error) error {
 		return writeSteps(result, write, progress)
 	})
 	progress.Done()
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, path)
+	tape.Remark(stderr, path)
 	return nil
 }
 
@@ -101,7 +101,7 @@ func openInputs(c *ucli.Context, paths []string) (tapes []edit.Tape, done func()
 func oneStdin(paths []string) error {
 	n := 0
 	for _, path := range paths {
-		if path == stdStream {
+		if path == cli.StdStream {
 			n++
 		}
 	}

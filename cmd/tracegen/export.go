@@ -174,7 +174,7 @@ func doExport(c *ucli.Context) error {
 			}
 		}
 	}
-	if whole && path == stdStream && exporter.Name() == "parquet" && cli.IsTerminal(c.App.Writer) {
+	if whole && path == cli.StdStream && exporter.Name() == "parquet" && cli.IsTerminal(c.App.Writer) {
 		return cli.Usagef("a tape is binary: write it to a file (-o FILE) or into a pipe, not to a terminal")
 	}
 	var out *convert.Exported
@@ -190,7 +190,7 @@ func doExport(c *ucli.Context) error {
 		return err
 	}
 	progress.Done()
-	name := outputName(path)
+	name := cli.OutputName(path)
 	for _, w := range out.Warnings {
 		fmt.Fprintf(c.App.ErrWriter, "warning: %s: %s\n", name, w)
 	}
@@ -199,7 +199,7 @@ func doExport(c *ucli.Context) error {
 		what = append(what, ld.String())
 	}
 	if whole && len(args) == 1 {
-		what = []string{count(int64(len(dirs)), "direction")}
+		what = []string{cli.Count(int64(len(dirs)), "direction")}
 	}
 	unit := "line"
 	switch {
@@ -212,6 +212,6 @@ func doExport(c *ucli.Context) error {
 	if w := c.String("what"); w == "delay" || w == "loss" {
 		total = fmt.Sprintf("the %s over %v", w, out.Duration)
 	}
-	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %s of %s as %s: %s, %s\n", name, strings.Join(what, ", "), t.name(), exporter.Name(), count(out.Lines, unit), total)
+	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %s of %s as %s: %s, %s\n", name, strings.Join(what, ", "), t.name(), exporter.Name(), cli.Count(out.Lines, unit), total)
 	return nil
 }

@@ -18,9 +18,6 @@ import (
 	"linktape/trace"
 )
 
-// stdStream stands for standard input or output in place of a file name.
-const stdStream = "-"
-
 // outputFlag is -o of every command that writes a file.
 func outputFlag(usage string) ucli.Flag {
 	return &ucli.StringFlag{Name: "o", Usage: usage}
@@ -32,7 +29,7 @@ func outputPath(c *ucli.Context, inputs ...string) (string, error) {
 	if path == "" {
 		return "", cli.Usagef("say where to write: -o FILE, or -o - for standard output")
 	}
-	if path == stdStream {
+	if path == cli.StdStream {
 		return path, nil
 	}
 	if dir := filepath.Dir(path); dir != "." {
@@ -52,18 +49,10 @@ func outputPath(c *ucli.Context, inputs ...string) (string, error) {
 	return path, nil
 }
 
-// outputName is how an output is called in messages.
-func outputName(path string) string {
-	if path == stdStream {
-		return "standard output"
-	}
-	return path
-}
-
 // writeFile writes a file that appears at path, replacing what is there, when
-// write has succeeded; stdStream is standard output.
+// write has succeeded; cli.StdStream is standard output.
 func writeFile(ctx context.Context, path string, stdout io.Writer, write func(w io.Writer) error) error {
-	if path == stdStream {
+	if path == cli.StdStream {
 		return writeStream(ctx, stdout, write)
 	}
 	if resolved, err := filepath.EvalSymlinks(path); err == nil {
@@ -99,86 +88,11 @@ func writeFile(ctx context.Context, path string, stdout io.Writer, write func(w 
 }
 
 func writeStream(ctx context.Context, w io.Writer, write func(w io.Writer) error) error {
-	buf := bufio.NewWriterSize(&contextWriter{ctx, w}, 64<<10)
+	buf := bufio.NewWriterSize(cli.ContextWriter(ctx, w), 64<<10)
 	if err := write(buf); err != nil {
 		return err
 	}
 	return buf.Flush()
-}
-
-// contextWriter fails once its context has ended, so that long work that only
-// writes can be interrupted.
-type contextWriter struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (w *contextWriter) Write(p []byte) (int, error) {
-	if err := w.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return w.w.Write(p)
-}
-
-// written says what a tape that was written holds.
-type written struct {
-	meta  trace.Meta
-	steps int64
-	sha   string
-}
-
-// writeTape writes the steps that make passes on as a tape at path, or to
-// stdout.
-func writeTape(ctx context.Context, path string, stdout io.Writer, meta trace.Meta, make func(write func([]trace.Step) error) error) (*written, error) {
-	if path == stdStream && cli.IsTerminal(stdout) {
-		return nil, cli.Usagef("a tape is binary: write it to a file (-o FILE) or into a pipe, not to a terminal")
-	}
-	var w *trace.Writer
-	var buf *bufio.Writer
-	var err error
-	if path == stdStream {
-		buf = bufio.NewWriterSize(&contextWriter{ctx, stdout}, 64<<10)
-		w, err = trace.NewWriter(buf, meta)
-	} else {
-		w, err = trace.Create(path, meta)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer w.Abort()
-	out := &written{meta: meta}
-	err = make(func(steps []trace.Step) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		out.steps += int64(len(steps))
-		return w.Write(steps)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if buf != nil {
-		if err := buf.Flush(); err != nil {
-			return nil, err
-		}
-	}
-	out.sha = w.SHA256()
-	return out, nil
-}
-
-// remark says on stderr what was written.
-func (t *written) remark(stderr io.Writer, path string) {
-	fmt.Fprintf(stderr, "wrote %s: %s, %s, %v, sha256 %s\n", outputName(path), count(t.steps, "step"), count(int64(len(t.meta.Links)), "link"), t.meta.Duration, t.sha)
-}
-
-func count(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // tape is an opened tape that can be read from the start again.
@@ -188,11 +102,11 @@ type tape struct {
 	path  string
 }
 
-// openTape opens a tape; stdStream is standard input, which is copied to a
+// openTape opens a tape; cli.StdStream is standard input, which is copied to a
 // temporary file, because a tape is read from its end.
 func openTape(path string, stdin io.Reader) (_ *tape, err error) {
 	t := &tape{path: path}
-	if path == stdStream {
+	if path == cli.StdStream {
 		f, err := os.CreateTemp("", "linktape-*.tape")
 		if err != nil {
 			return nil, fmt.Errorf("copy standard input: %w", err)

@@ -100,7 +100,7 @@ func doFit(c *ucli.Context) error {
 		if out, err = outputPath(c, inputs...); err != nil {
 			return err
 		}
-		if out == stdStream && c.Bool("json") {
+		if out == cli.StdStream && c.Bool("json") {
 			return cli.Usagef("-o - and --json both write to standard output: give -o a file")
 		}
 	}
@@ -155,7 +155,7 @@ func doFit(c *ucli.Context) error {
 		fmt.Fprintf(c.App.ErrWriter, "warning: %s\n", w)
 	}
 	scenario := rep.Scenario(fit.ScenarioOptions{Name: c.String("name"), Of: what})
-	if out != stdStream {
+	if out != cli.StdStream {
 		if c.Bool("json") {
 			err = cli.PrintJSON(c.App.Writer, fitReport{what, rep})
 		} else {
@@ -166,14 +166,14 @@ func doFit(c *ucli.Context) error {
 		}
 	}
 	if out != "" {
-		if _, err := synth.Parse(outputName(out), []byte(scenario), synth.Options{}); err != nil {
+		if _, err := synth.Parse(cli.OutputName(out), []byte(scenario), synth.Options{}); err != nil {
 			return fmt.Errorf("the estimates make no valid scenario; look at them with --json:\n%w", err)
 		}
 		write := func(w io.Writer) error { _, err := io.WriteString(w, scenario); return err }
 		if err := writeFile(c.Context, out, c.App.Writer, write); err != nil {
 			return err
 		}
-		if out != stdStream {
+		if out != cli.StdStream {
 			fmt.Fprintf(c.App.ErrWriter, "wrote %s: make a lookalike with tracegen synth -o TAPE %s\n", out, out)
 		}
 	}
@@ -276,7 +276,7 @@ func (t *fitTable) add(name, what string, e fit.Estimate, scale float64, unit st
 		case math.IsInf(v, -1):
 			return "-unbounded"
 		}
-		return number(v / scale)
+		return cli.Number(v / scale)
 	}
 	*t = append(*t, []string{name, what, cell(e.Value), cell(e.Low), cell(e.High), unit})
 }
@@ -298,17 +298,17 @@ func (t *fitTable) process(name, prefix string, p *fit.Process, scale float64, u
 	t.add(name, prefix+" tau", p.Tau, 1, "s")
 	t.add(name, prefix+" noise", p.Noise, 0.01, "%")
 	if p.FloorShare > 0 {
-		t.say(name, prefix+" at floor "+number(p.Floor/scale), percent(p.FloorShare), "% of bins")
+		t.say(name, prefix+" at floor "+cli.Number(p.Floor/scale), cli.Percent(p.FloorShare), "% of bins")
 	}
 	if p.CeilingShare > 0 {
-		t.say(name, prefix+" at ceiling "+number(p.Ceiling/scale), percent(p.CeilingShare), "% of bins")
+		t.say(name, prefix+" at ceiling "+cli.Number(p.Ceiling/scale), cli.Percent(p.CeilingShare), "% of bins")
 	}
 	if g := p.Goodness; g != nil {
 		t.say(name, prefix+" fit", g.Word, "")
-		t.say(name, prefix+" KS of innovations", number(g.KS), "p "+number(g.KSP))
-		t.say(name, prefix+" Ljung-Box, "+strconv.Itoa(g.Lags)+" lags", number(g.LjungBox), "p "+number(g.LjungBoxP))
-		t.say(name, prefix+" marginal KS", number(g.Marginal), "")
-		t.say(name, prefix+" autocorrelation off by", number(g.ACF), "")
+		t.say(name, prefix+" KS of innovations", cli.Number(g.KS), "p "+cli.Number(g.KSP))
+		t.say(name, prefix+" Ljung-Box, "+strconv.Itoa(g.Lags)+" lags", cli.Number(g.LjungBox), "p "+cli.Number(g.LjungBoxP))
+		t.say(name, prefix+" marginal KS", cli.Number(g.Marginal), "")
+		t.say(name, prefix+" autocorrelation off by", cli.Number(g.ACF), "")
 	}
 }
 
@@ -332,7 +332,7 @@ func printFit(w io.Writer, what string, rep *fit.Report) error {
 		}
 		if o := d.Outages; o != nil {
 			t.say(name, "outages", strconv.Itoa(o.Count), string(o.Kind))
-			t.say(name, "outage share", percent(o.Share), "%")
+			t.say(name, "outage share", cli.Percent(o.Share), "%")
 			t.add(name, "outage every", o.Every, 1, "s")
 			if o.Duration != nil {
 				t.add(name, "outage median", o.Duration.Median, 1, "s")
@@ -361,7 +361,7 @@ func printFit(w io.Writer, what string, rep *fit.Report) error {
 			}
 			t.process(name, q.name, q.d.Process, 1e6, "ms")
 			if q.d.Model != fit.Constant {
-				t.say(name, q.name+" base", millis(time.Duration(q.d.Base)), "ms")
+				t.say(name, q.name+" base", cli.Millis(time.Duration(q.d.Base)), "ms")
 			}
 			if s := q.d.Spikes; s != nil {
 				t.add(name, q.name+" spikes every", s.Every, 1, "s")
@@ -376,7 +376,7 @@ func printFit(w io.Writer, what string, rep *fit.Report) error {
 	}
 	flushLeft(t, 1)
 	flushLeft(t, 5)
-	table(&b, t)
+	cli.Table(&b, t)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

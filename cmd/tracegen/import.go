@@ -111,7 +111,7 @@ type importArg struct {
 
 // name is how the file is called in messages.
 func (a importArg) name() string {
-	if a.file == stdStream {
+	if a.file == cli.StdStream {
 		return "standard input"
 	}
 	return a.file
@@ -169,7 +169,7 @@ func checkTwice(args []importArg) error {
 			switch {
 			case o.LinkDir == a.LinkDir && same && !a.open && !o.open:
 				return cli.Usagef("%s is given twice: %s and %s", a.what(), o.file, a.file)
-			case o.file == stdStream && a.file == stdStream && o.stdin == nil:
+			case o.file == cli.StdStream && a.file == cli.StdStream && o.stdin == nil:
 				return cli.Usagef("%s and %s both read standard input: give a file for one", o.what(), a.what())
 			}
 		}
@@ -189,7 +189,7 @@ func expand(c *ucli.Context, args []importArg, opts convert.ImportOptions, forma
 		if a.Link != "" {
 			raw = a.Link + "=" + a.file
 		}
-		if a.file == stdStream {
+		if a.file == cli.StdStream {
 			data, err := io.ReadAll(&contextReader{c.Context, c.App.Reader})
 			if err != nil {
 				return nil, fmt.Errorf("read standard input: %w", err)
@@ -263,7 +263,7 @@ func (a importArg) read(c *ucli.Context, f func(r io.Reader) error) error {
 	switch {
 	case a.stdin != nil:
 		r = bytes.NewReader(a.stdin)
-	case a.file != stdStream:
+	case a.file != cli.StdStream:
 		file, err := os.Open(a.file)
 		if err != nil {
 			return err
@@ -342,7 +342,7 @@ func doImport(c *ucli.Context) error {
 		if path, err = outputPath(c, files...); err != nil {
 			return err
 		}
-		if path == stdStream && c.Bool("json") {
+		if path == cli.StdStream && c.Bool("json") {
 			return cli.Usagef("--json and -o -: both are for standard output; write the tape to a file")
 		}
 	}
@@ -452,7 +452,7 @@ func doImport(c *ucli.Context) error {
 	report.sources(meta.Sources)
 	for _, s := range report.Directions {
 		fmt.Fprintf(stderr, "%s.%s: mean %s, p5 %s, p50 %s, p95 %s Mbit/s, %s %% empty, longest gap %v\n", s.Link, s.Dir,
-			mbits(s.RateMean), mbits(s.RateP5), mbits(s.RateP50), mbits(s.RateP95), percent(s.EmptyFraction), s.LongestGap)
+			cli.Mbits(s.RateMean), cli.Mbits(s.RateP5), cli.Mbits(s.RateP50), cli.Mbits(s.RateP95), cli.Percent(s.EmptyFraction), s.LongestGap)
 	}
 	if c.Bool("json") {
 		if err := cli.PrintJSON(c.App.Writer, report); err != nil {
@@ -463,7 +463,7 @@ func doImport(c *ucli.Context) error {
 		return nil
 	}
 	progress := cli.NewProgress(stderr, "import")
-	tape, err := writeTape(c.Context, path, c.App.Writer, meta, func(write func([]trace.Step) error) error {
+	tape, err := cli.WriteTape(c.Context, path, c.App.Writer, meta, func(write func([]trace.Step) error) error {
 		return batches(steps, func(b []trace.Step) error {
 			progress.Set(float64(b[0].At) / float64(meta.Duration))
 			return write(b)
@@ -473,7 +473,7 @@ func doImport(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, path)
+	tape.Remark(stderr, path)
 	return nil
 }
 
@@ -604,7 +604,7 @@ func importError(a importArg, err error) error {
 	var faults *convert.Faults
 	switch {
 	case errors.As(err, &faults):
-		return fmt.Errorf("import %s: %s:\n%w", what, count(faults.Count, "fault"), err)
+		return fmt.Errorf("import %s: %s:\n%w", what, cli.Count(faults.Count, "fault"), err)
 	case errors.Is(err, convert.ErrUnknownFormat):
 		return fmt.Errorf("import %s: %w; say it with --format FORMAT, if it is one of%s", what, err, formatList(convert.Importers()))
 	}

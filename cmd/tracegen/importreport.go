@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"linktape/internal/cli"
 	"linktape/trace"
 	"linktape/trace/convert"
 )
@@ -57,7 +58,7 @@ func (r *importReport) add(stderr io.Writer, a importArg, res *convert.Result, h
 		in.Start = &res.Start
 	}
 	name := a.name()
-	fmt.Fprintf(stderr, "%s: %s is read as %s (%s)%s: %s%s in %v\n", a.what(), name, res.Format, how, choices(res), count(res.Lines, "sample"), total, res.Duration)
+	fmt.Fprintf(stderr, "%s: %s is read as %s (%s)%s: %s%s in %v\n", a.what(), name, res.Format, how, choices(res), cli.Count(res.Lines, "sample"), total, res.Duration)
 	for _, w := range res.Warnings {
 		where := name
 		if w.Line > 0 {

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -128,9 +126,9 @@ func (in *info) print(w io.Writer) error {
 	}
 	head("tape", "%s", in.File)
 	head("sha256", "%s", in.SHA256)
-	head("duration", "%v, %s", in.Duration, count(in.Steps, "step"))
+	head("duration", "%v, %s", in.Duration, cli.Count(in.Steps, "step"))
 	if in.Seed != nil {
-		head("generator", "%s, seed %d, scenario of %s (--scenario prints it)", in.Generator, *in.Seed, count(int64(strings.Count(strings.TrimSuffix(in.Scenario, "\n"), "\n")+1), "line"))
+		head("generator", "%s, seed %d, scenario of %s (--scenario prints it)", in.Generator, *in.Seed, cli.Count(int64(strings.Count(strings.TrimSuffix(in.Scenario, "\n"), "\n")+1), "line"))
 	} else {
 		head("generator", "%s", in.Generator)
 	}
@@ -169,12 +167,12 @@ func (in *info) print(w io.Writer) error {
 	for _, s := range in.Directions {
 		rows = append(rows, []string{
 			s.Link + "." + s.Dir, strconv.FormatInt(s.Steps, 10),
-			mbits(s.RateMean), mbits(s.RateP5), mbits(s.RateP50), mbits(s.RateP95),
-			strconv.FormatFloat(s.RateCV, 'f', 2, 64), percent(s.EmptyFraction), seconds(s.LongestGap), seconds(s.AutocorrelationTime),
-			millis(s.DelayMean), millis(s.JitterMean), percent(s.LossMean), burst(s),
+			cli.Mbits(s.RateMean), cli.Mbits(s.RateP5), cli.Mbits(s.RateP50), cli.Mbits(s.RateP95),
+			strconv.FormatFloat(s.RateCV, 'f', 2, 64), cli.Percent(s.EmptyFraction), cli.Seconds(s.LongestGap), cli.Seconds(s.AutocorrelationTime),
+			cli.Millis(s.DelayMean), cli.Millis(s.JitterMean), cli.Percent(s.LossMean), burst(s),
 		})
 	}
-	table(&b, rows)
+	cli.Table(&b, rows)
 	for _, s := range in.Directions {
 		if len(s.Labels) == 0 || len(s.Labels) == 1 && s.Labels[0].Label == "" {
 			continue
@@ -185,10 +183,10 @@ func (in *info) print(w io.Writer) error {
 			if name == "" {
 				name = "(none)"
 			}
-			parts = append(parts, fmt.Sprintf("%s %s %%", name, percent(l.Share)))
+			parts = append(parts, fmt.Sprintf("%s %s %%", name, cli.Percent(l.Share)))
 		}
 		if s.OtherLabels > 0 {
-			parts = append(parts, fmt.Sprintf("others %s %%", percent(s.OtherLabels)))
+			parts = append(parts, fmt.Sprintf("others %s %%", cli.Percent(s.OtherLabels)))
 		}
 		fmt.Fprintf(&b, "\n%s.%s labels: %s", s.Link, s.Dir, strings.Join(parts, ", "))
 	}
@@ -207,62 +205,11 @@ func sourceText(s trace.Source) string {
 	return text + ")"
 }
 
-// table writes aligned columns: the first to the left, the others to the right.
-func table(b *strings.Builder, rows [][]string) {
-	widths := make([]int, len(rows[0]))
-	for _, r := range rows {
-		for i, cell := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, r := range rows {
-		var line strings.Builder
-		for i, cell := range r {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				line.WriteString(cell + pad)
-			} else {
-				line.WriteString("  " + pad + cell)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-}
-
-// number writes a value with three significant digits and at most two
-// decimals, unless it is small.
-func number(v float64) string {
-	if v == 0 {
-		return "0"
-	}
-	if math.Abs(v) < 0.0995 {
-		return strconv.FormatFloat(v, 'g', 2, 64)
-	}
-	if r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64); err == nil {
-		v = r // 9.996 is 10.0, not 10.00
-	}
-	switch a := math.Abs(v); {
-	case a >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
-	case a >= 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
-	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
-}
-
-func mbits(bitPerSecond float64) string { return number(bitPerSecond / 1e6) }
-
-func percent(share float64) string { return number(share * 100) }
-
-func seconds(d time.Duration) string { return number(d.Seconds()) }
-
-func millis(d time.Duration) string { return number(float64(d) / 1e6) }
-
 // burst writes the mean burst of losses.
 func burst(s trace.Stats) string {
 	switch {
 	case s.GEBurstPackets > 0:
-		return number(s.GEBurstPackets) + " packets"
+		return cli.Number(s.GEBurstPackets) + " packets"
 	case s.LossBurstMean > 0:
 		return s.LossBurstMean.Round(time.Millisecond).String()
 	}

@@ -80,7 +80,7 @@ func doList(c *ucli.Context) error {
 				fmt.Fprintf(&text, "%s: %s\n", g.Name, g.Title)
 				first = false
 			}
-			fmt.Fprintf(&text, "  %-*s  %6s  %-7s  %s\n", width, e.Name, shortDuration(e.Duration), count(int64(len(e.Links)), "link"), e.Description)
+			fmt.Fprintf(&text, "  %-*s  %6s  %-7s  %s\n", width, e.Name, shortDuration(e.Duration), cli.Count(int64(len(e.Links)), "link"), e.Description)
 		}
 	}
 	_, err = io.WriteString(c.App.Writer, text.String())

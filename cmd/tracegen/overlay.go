@@ -85,7 +85,7 @@ func doOverlay(c *ucli.Context) error {
 // readEvents reads a file of events.
 func readEvents(c *ucli.Context, file string) ([]edit.Event, error) {
 	name, in := file, c.App.Reader
-	if file == stdStream {
+	if file == cli.StdStream {
 		name = "standard input"
 	} else {
 		f, err := os.Open(file)

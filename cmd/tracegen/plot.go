@@ -40,7 +40,7 @@ func doPlot(c *ucli.Context) error {
 		return err
 	}
 	format := "svg"
-	if path != stdStream {
+	if path != cli.StdStream {
 		if format, err = plot.FormatOf(path); err != nil {
 			return cli.Usagef("%w", err)
 		}
@@ -91,6 +91,6 @@ func doPlot(c *ucli.Context) error {
 	if err := writeFile(c.Context, path, c.App.Writer, func(w io.Writer) error { return p.Write(w, format) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %v to %v of %s\n", outputName(path), from, end, t.name())
+	fmt.Fprintf(c.App.ErrWriter, "wrote %s: %v to %v of %s\n", cli.OutputName(path), from, end, t.name())
 	return nil
 }

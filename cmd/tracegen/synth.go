@@ -88,14 +88,14 @@ func doSynth(c *ucli.Context) error {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
 	progress := cli.NewProgress(stderr, "synth")
-	tape, err := writeTape(c.Context, path, c.App.Writer, sc.Meta(), func(write func([]trace.Step) error) error {
+	tape, err := cli.WriteTape(c.Context, path, c.App.Writer, sc.Meta(), func(write func([]trace.Step) error) error {
 		return sc.Synthesize(c.Context, write, progress.Set)
 	})
 	progress.Done()
 	if err != nil {
 		return err
 	}
-	tape.remark(stderr, path)
+	tape.Remark(stderr, path)
 	return nil
 }
 
@@ -122,7 +122,7 @@ const maxScenario = 16 << 20
 // readScenario reads a scenario from the library, a file or standard input,
 // and returns its name for messages.
 func readScenario(arg string, stdin io.Reader) (string, []byte, error) {
-	if arg == stdStream {
+	if arg == cli.StdStream {
 		data, err := readBounded(stdin)
 		if err != nil {
 			return "", nil, fmt.Errorf("read standard input: %w", err)

@@ -71,7 +71,7 @@ func doVerify(c *ucli.Context) error {
 		err = printVerified(c, results)
 	}
 	if err == nil && bad > 0 {
-		err = fmt.Errorf("%d of %s not sound", bad, count(int64(len(results)), "tape"))
+		err = fmt.Errorf("%d of %s not sound", bad, cli.Count(int64(len(results)), "tape"))
 	}
 	return err
 }
@@ -80,7 +80,7 @@ func doVerify(c *ucli.Context) error {
 // tape are in the result.
 func verify(c *ucli.Context, path string) (verified, error) {
 	v := verified{File: path}
-	if path == stdStream {
+	if path == cli.StdStream {
 		v.File = "standard input"
 	}
 	fault := func(err error) (verified, error) {
@@ -110,7 +110,7 @@ func verify(c *ucli.Context, path string) (verified, error) {
 		}
 	}
 	if idle > 0 {
-		v.Warnings = append(v.Warnings, fmt.Sprintf("%s without a change: an edit (tracegen cut -o …) leaves them out", count(idle, "step")))
+		v.Warnings = append(v.Warnings, fmt.Sprintf("%s without a change: an edit (tracegen cut -o …) leaves them out", cli.Count(idle, "step")))
 	}
 	v.Sound = true
 	return v, nil
@@ -120,7 +120,7 @@ func printVerified(c *ucli.Context, results []verified) error {
 	for _, v := range results {
 		var err error
 		if v.Sound && !c.Bool("quiet") {
-			_, err = fmt.Fprintf(c.App.Writer, "%s: sound, %s, %s, %v, sha256 %s\n", v.File, count(v.Steps, "step"), count(int64(v.Links), "link"), v.Duration, v.SHA256)
+			_, err = fmt.Fprintf(c.App.Writer, "%s: sound, %s, %s, %v, sha256 %s\n", v.File, cli.Count(v.Steps, "step"), cli.Count(int64(v.Links), "link"), v.Duration, v.SHA256)
 			for _, w := range v.Warnings {
 				fmt.Fprintf(c.App.ErrWriter, "warning: %s: %s\n", v.File, w)
 			}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"math"
@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// printTable writes aligned columns: the first to the left, the others to the right.
-func printTable(b *strings.Builder, rows [][]string) {
+// Table writes aligned columns: the first to the left, the others to the right.
+func Table(b *strings.Builder, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, r := range rows {
 		for i, cell := range r {
@@ -30,9 +30,9 @@ func printTable(b *strings.Builder, rows [][]string) {
 	}
 }
 
-// number writes a value with three significant digits and at most two
+// Number writes a value with three significant digits and at most two
 // decimals, unless it is small.
-func number(v float64) string {
+func Number(v float64) string {
 	if v == 0 {
 		return "0"
 	}
@@ -51,8 +51,14 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-func mbits(bitPerSecond float64) string { return number(bitPerSecond / 1e6) }
+// Mbits writes a rate in Mbit/s.
+func Mbits(bitPerSecond float64) string { return Number(bitPerSecond / 1e6) }
 
-func percent(share float64) string { return number(share * 100) }
+// Percent writes a share as a percentage, without its sign.
+func Percent(share float64) string { return Number(share * 100) }
 
-func millis(d time.Duration) string { return number(float64(d) / 1e6) }
+// Seconds writes a duration in s.
+func Seconds(d time.Duration) string { return Number(d.Seconds()) }
+
+// Millis writes a duration in ms.
+func Millis(d time.Duration) string { return Number(float64(d) / 1e6) }
