@@ -275,6 +275,10 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 				root = "htb"
 			}
 			present = present && v.qdisc(o.Device, handleBottleneck) == root
+			if o.Link.pulsed() {
+				present = present && v.qdisc(o.Device, handlePlug) == "plug" &&
+					(o.Link.Queue.Kind == trace.DropTail || v.qdisc(o.Device, handleBands) == "prio")
+			}
 			switch o.Link.Queue.Kind {
 			case CAKEQueue:
 				present = present && v.qdisc(o.Device, handleQueue) == "cake"
