@@ -24,6 +24,10 @@ const (
 	// settle is when a link has said all that it says of itself (IGMP, MLD):
 	// those packets would take the place of others.
 	settle = 3 * time.Second
+
+	// early is how long before the tape the link is stalled, so that the queue
+	// is full when it begins.
+	early = 500 * time.Millisecond
 )
 
 // measure plays a tape onto a link of a kind that is saturated, and judges what
@@ -50,7 +54,7 @@ func measure(ctx context.Context, k kind, tl *trace.Timeline, step time.Duration
 	}
 	l := netsetup.DefaultLink(link)
 	l.Path = netsetup.PathNone
-	k.apply(&l)
+	k.apply(&l, step)
 	const run = "accuracy"
 	plan, err := netsetup.NewPlan(run, &netsetup.Topology{Links: []netsetup.Link{l}}, features)
 	if err != nil {
@@ -69,11 +73,11 @@ func measure(ctx context.Context, k kind, tl *trace.Timeline, step time.Duration
 	if err != nil {
 		return nil, err
 	}
-	// The queue fills before the tape begins.
-	if _, err := e.Apply(0, settle, &trace.State{Carrier: true}); err != nil {
+	time.Sleep(settle)
+	if _, err := e.Apply(0, early, &trace.State{Carrier: true}); err != nil {
 		return nil, err
 	}
-	at := time.Now().Add(settle).Truncate(time.Second).Add(time.Second)
+	at := time.Now().Add(early).Truncate(10 * time.Millisecond)
 	player, err := replay.New(ctx, tape, replay.OnRun(r), replay.Options{At: at})
 	if err != nil {
 		return nil, err

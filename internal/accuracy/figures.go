@@ -55,6 +55,9 @@ type choice struct {
 func choices(all []source, duration time.Duration) ([]choice, error) {
 	var out []choice
 	for _, step := range steps() {
+		if step < netsetup.DefaultTick {
+			continue // measured with ticks that auto does not take
+		}
 		for _, s := range all {
 			tl, err := s.tape(step, duration)
 			if err != nil {

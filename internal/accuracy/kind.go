@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"linktape/netsetup"
+	"linktape/trace"
 )
 
 // kind is a bottleneck of the table.
 type kind struct {
 	name   string
 	shaper netsetup.ShaperKind
-	exact  time.Duration // steps up to this let exactly the packets through that the tape's bytes allow; 0: none do
+	queue  trace.QueueKind // empty: the shaper's own choice
+	exact  time.Duration   // steps up to this let exactly the packets through that the tape's bytes allow; 0: none do
 }
 
 // kinds are the bottlenecks that are measured.
@@ -22,6 +24,9 @@ func kinds() []kind {
 		{name: "tbf", shaper: netsetup.ShaperTBF},
 		{name: "htb", shaper: netsetup.ShaperHTB},
 		{name: "cake", shaper: netsetup.ShaperCAKE},
+		{name: "pulse", shaper: netsetup.ShaperPulse, exact: netsetup.DefaultTick},
+		{name: "pulse+codel", shaper: netsetup.ShaperPulse, queue: netsetup.CoDel, exact: netsetup.DefaultTick},
+		{name: "pulse+cake", shaper: netsetup.ShaperPulse, queue: netsetup.CAKEQueue, exact: netsetup.DefaultTick},
 	}
 }
 
@@ -41,9 +46,28 @@ func kindNames() string {
 	return strings.Join(names, ", ")
 }
 
-func (k kind) apply(l *netsetup.Link) { l.UseShaper(k.shaper) }
+// apply makes a link of the kind for a tape of a step.
+func (k kind) apply(l *netsetup.Link, step time.Duration) {
+	l.UseShaper(k.shaper)
+	if k.shaper == netsetup.ShaperPulse && step < netsetup.DefaultTick {
+		l.Tick = step
+	}
+	switch k.queue {
+	case "":
+	case netsetup.CAKEQueue:
+		l.Queue = trace.Queue{Kind: k.queue} // of CAKE's own size
+	default:
+		l.Queue.Kind = k.queue
+	}
+}
 
-// steps are those of the table.
+// steps are those of the table; the last is for kinds that let the packets of
+// a tick go at once, as mm-link does those of a millisecond.
 func steps() []time.Duration {
-	return []time.Duration{100 * time.Millisecond, 20 * time.Millisecond, 10 * time.Millisecond, 5 * time.Millisecond}
+	const ms = time.Millisecond
+	return []time.Duration{100 * ms, 20 * ms, 10 * ms, 5 * ms, ms}
+}
+
+func (k kind) follows(step time.Duration) bool {
+	return step >= netsetup.DefaultTick || k.exact > 0
 }

@@ -174,6 +174,9 @@ func (o *options) measureAll(ctx context.Context, stderr io.Writer) (*figures, e
 	var jobs []job
 	for _, k := range o.kinds {
 		for _, step := range steps() {
+			if !k.follows(step) {
+				continue
+			}
 			for _, s := range all {
 				jobs = append(jobs, job{s, k, step})
 			}

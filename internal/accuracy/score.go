@@ -70,8 +70,9 @@ type score struct {
 	CurveMax float64       `json:"curve_max_bytes"`
 	Shift    time.Duration `json:"shift_ns"` // what was offered is moved later by it
 
-	Ticks      int `json:"ticks"`       // steps of the tape's grid
-	WrongTicks int `json:"wrong_ticks"` // in which another number of packets arrived than its cumulative bytes allow
+	Ticks      int           `json:"ticks"`          // steps of the tape's grid
+	WrongTicks int           `json:"wrong_ticks"`    // in which another number of packets arrived than its cumulative bytes allow
+	FirstWrong time.Duration `json:"first_wrong_ns"` // the first of them; −1: none
 
 	Curve []float64 `json:"curve_bytes"` // largest |difference| in each bin of 100 ms
 }
@@ -79,7 +80,7 @@ type score struct {
 // judge compares arrivals of packets of one size, ascending offsets from the
 // first instant of the tape, with the service that it offers in steps.
 func judge(s *service, arrivals []time.Duration, size int, step time.Duration) score {
-	var r score
+	r := score{FirstWrong: -1}
 	packet := float64(size)
 	count := func(bin time.Duration) []float64 {
 		n := make([]float64, s.end/bin)
@@ -115,7 +116,9 @@ func judge(s *service, arrivals []time.Duration, size int, step time.Duration) s
 			from, to := s.until(time.Duration(i)*step), s.until(time.Duration(i+1)*step)
 			r.Ticks++
 			if math.Floor((to+least)/packet)-math.Floor((from+least)/packet) != math.Round(got/packet) {
-				r.WrongTicks++
+				if r.WrongTicks++; r.WrongTicks == 1 {
+					r.FirstWrong = time.Duration(i) * step
+				}
 			}
 		}
 	}
