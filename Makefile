@@ -39,7 +39,7 @@ test: build lint unit kernels lab portable field
 lint:
 	@tools/need go
 	@echo "== format, go vet, staticcheck"
-	@bad=$$(gofmt -l cmd internal netsetup record replay synth trace traces); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
+	@bad=$$(gofmt -l cmd internal netsetup record replay synth trace traces trial); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
 
