@@ -110,7 +110,7 @@ portable:
 	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/traces-arm64.test ./traces
 	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.run TestGolden
 	@echo "== builds for other systems"
-	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./cmd/tracegen ./cmd/linkup ./cmd/replay
+	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./trial/... ./cmd/tracegen ./cmd/linkup ./cmd/replay
 	GOOS=windows go vet ./trace/... ./synth ./traces ./cmd/tracegen
 
 # Field traces as one tape, replayed under saturation, where they are present. In

@@ -303,6 +303,8 @@ func TestChecker(t *testing.T) {
 		{"trial", "trial/metrics/a.go", imports("metrics", "linktape/replay", "linktape/record/capture", "linktape/trace", "linktape/internal/rist"), ""},
 		{"trial imports a command", "trial/a.go", imports("trial", "linktape/cmd/replay"), "may not import"},
 		{"replay imports trial", "replay/a.go", imports("replay", "linktape/trial/metrics"), "may not import"},
+		{"parts of a trial", "trial/media/a.go", imports("media", "linktape/replay", "linktape/trial/stack", "linktape/internal/table"), ""},
+		{"replay imports the whole of trial", "replay/a.go", imports("replay", "linktape/trial"), "may not import"},
 		{"cmd", "cmd/lab/main.go", imports("main", "linktape/replay", "linktape/traces", "linktape/internal/lab"), ""},
 		{"cmd imports arrow", "cmd/lab/main.go", imports("main", "github.com/apache/arrow/go/v17/arrow"), "only trace reads"},
 		{"internal", "internal/plot/a.go", imports("plot", "linktape/trace", "linktape/internal/cli", "gonum.org/v1/plot"), ""},
