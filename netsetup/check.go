@@ -67,6 +67,7 @@ func costOf(feature string) string {
 		"fq":             "no departure times set by a sender (SO_TXTIME, pacing by fq) inside the links",
 		"fq_codel":       "no queue of kind codel: queues drop at their tail",
 		"plug":           "no shaper: pulse; tbf takes its place",
+		featurePulseKept: "pulses that come close after each other lose some packets' turns; auto does not choose them",
 		"prio":           "no shaper: pulse with a queue of CAKE or CoDel",
 		"u32":            noLinks,
 		"matchall":       "nothing: packets are taken to the bottleneck by u32",

@@ -88,7 +88,7 @@ func ChooseShaper(demand *Demand, mtu int, f Features) (kind ShaperKind, why str
 	switch {
 	case demand == nil:
 		return ShaperTBF, "follows every step and rate; the tape is not known"
-	case demand.Fine > 0.5 && f.Plug:
+	case demand.Fine > 0.5 && f.Plug && f.PulseKept:
 		return ShaperPulse, fmt.Sprintf("%.0f %% of the steps are of %v at most: each one's packets go at once, as the tape has them", 100*demand.Fine, pulseStep)
 	case demand.LowestRate == 0:
 		return ShaperTBF, fmt.Sprintf("the tape stalls the link: as exact as htb there, and of fewer parts (steps from %v, rates up to %v)", demand.ShortestStep, demand.HighestRate)

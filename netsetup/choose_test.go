@@ -34,6 +34,7 @@ func TestChooseShaper(t *testing.T) {
 		{"fine", &fast, func(d *Demand) { d.Fine = 0.6 }, 1500, allFeatures, ShaperPulse, "60 % of the steps are of 5ms at most"},
 		{"fine, with stalls", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, allFeatures, ShaperPulse, "100 % of the steps"},
 		{"fine, without plug", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true}, ShaperTBF, "the tape stalls the link"},
+		{"fine, where pulses are lost", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true, Plug: true}, ShaperTBF, "the tape stalls the link"},
 		{"hardly fine", &fast, func(d *Demand) { d.Fine = 0.5 }, 1500, allFeatures, ShaperHTB, "steps from 100ms"},
 		{"no htb", &fast, nil, 1500, Features{}, ShaperTBF, "this kernel has no htb"},
 	} {

@@ -391,6 +391,8 @@ func Probe() (Features, []Feature, error) {
 			f.Plug = x.Err == ""
 		case "prio":
 			f.Prio = x.Err == ""
+		case featurePulseKept:
+			f.PulseKept = x.Err == ""
 		case featureSeed:
 			f.NetemSeed = x.Err == ""
 		case featureDuplicate:
@@ -450,6 +452,7 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 			}
 			return k.request("", "lt-prio", []request{{kind: setPrio, handle: handleBands, parent: parentRoot, prio: Prio{Bands: 2}}})
 		}},
+		{Feature{Name: featurePulseKept, What: "pulses that are never lost", Need: "Linux 6.4"}, pulsesKept},
 		{Feature{Name: "ipv6", What: "IPv6 addresses", Need: "CONFIG_IPV6, not disabled"}, func() error {
 			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
 			return err

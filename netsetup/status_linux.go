@@ -413,6 +413,8 @@ func (v *view) direction(l *Link, ifb, out string) DirStatus {
 		switch class, ok := v.classes[ifb]; {
 		case t.MPUBytes == gateMPU:
 			s.Rate = 0
+		case t.Rate == pulseRate && l.pulsed():
+			s.Pulsed = true
 		case ok:
 			s.Rate = min(t.Rate, class)
 		default:

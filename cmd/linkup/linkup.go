@@ -336,6 +336,9 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 			if d.Rate > 0 {
 				rate = d.Rate.String()
 			}
+			if d.Pulsed {
+				rate = "pulses"
+			}
 			if l.Netem {
 				delay, loss = d.Delay.String(), d.Loss.String()
 			}

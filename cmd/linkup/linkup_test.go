@@ -94,7 +94,7 @@ func TestCommandLines(t *testing.T) {
 		{"plan --links a --shaper pie", 2, `topology: link a: unknown shaper "pie": set auto, tbf, htb, cake or pulse`},
 		{"plan --links a --name Demo", 1, `run: name "Demo": use lower-case letters, digits and, after the first character, hyphens`},
 		{"plan --speed 3", 2, "flag provided but not defined: -speed; see linkup plan --help"},
-		{"plan bad.yaml", 1, "bad.yaml:2:17: unknown \"tbff\": did you mean \"tbf\"? One of auto, tbf, htb, cake\n   1 | links:\n>  2 |   att: {shaper: tbff}\n                       ^"},
+		{"plan bad.yaml", 1, "bad.yaml:2:17: unknown \"tbff\": did you mean \"tbf\"? One of auto, tbf, htb, cake, pulse\n   1 | links:\n>  2 |   att: {shaper: tbff}\n                       ^"},
 		{"plan none.yaml", 1, "open none.yaml: no such file or directory"},
 		{"plan --tape none.tape", 1, "open tape: open none.tape: no such file or directory"},
 		{"plan --tape good.yaml", 1, ""},
