@@ -123,16 +123,20 @@ func (l *loop) run() error {
 			}
 			return nil
 		}
-		l.tally.instant(l.clock.Now()-due, time.Duration(l.covered.Load())-e.At)
+		// The end of an exchange is the beginning of the next: the clock is read once
+		// for both.
+		now := l.clock.Now()
+		l.tally.instant(now-due, time.Duration(l.covered.Load())-e.At)
 		for range n {
 			e := l.entries.peek()
-			sent := l.clock.Now() - l.epoch
 			applied, err := l.staged[e.Dir].Commit()
 			if err != nil {
 				return fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
 			}
 			if !applied.Shared { // else it went out with the one before
-				rec.Sent, rec.Acked = sent, l.clock.Now()-l.epoch
+				rec.Sent = now - l.epoch
+				now = l.clock.Now()
+				rec.Acked = now - l.epoch
 			}
 			rec.Entry, rec.Applied = *e, applied
 			l.prepared[e.Dir] = false
