@@ -83,8 +83,7 @@ func TestSteady(t *testing.T) {
 // necessary, spurious and lost retransmissions; sequence numbers begin at 65,000,
 // so that they wrap.
 func TestRetransmissions(t *testing.T) {
-	var tr *trial
-	tr = steady(func(t *trial, n, link int, at int64) bool {
+	tr := steady(func(t *trial, n, link int, at int64) bool {
 		seq := 65000 + n
 		arrives, out := at+int64(link+1)*10*milli, at+500*milli
 		switch {
@@ -382,7 +381,7 @@ func TestFindings(t *testing.T) {
 			tr.counters[i].Packets += tr.counters[i].Packets / 10
 		}
 	}
-	for _, x := range []metrics.StackRow{
+	tr.stack = []metrics.StackRow{
 		{At: 9 * second, Side: "sender", Link: "a", Name: "sum.retransmitted", Value: 30},
 		{At: 9 * second, Side: "sender", Link: "b", Name: "sum.retransmitted", Value: 2},
 		{At: 9 * second, Side: "receiver", Link: "a", Name: "sum.received", Value: 450},
@@ -390,8 +389,6 @@ func TestFindings(t *testing.T) {
 		{At: 9 * second, Side: "receiver", Name: "sum.lost", Value: 17},
 		{At: 5 * second, Side: "receiver", Link: "a", Name: "rtt_ms", Value: 20.1},
 		{At: 5 * second, Side: "receiver", Link: "b", Name: "rtt_ms", Value: 63},
-	} {
-		tr.stack = append(tr.stack, x)
 	}
 	r := tr.compute(t)
 	want := []string{

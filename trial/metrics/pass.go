@@ -77,6 +77,7 @@ type capturePair struct {
 // newPass opens captures. Instants count from epoch, ns since 1970.
 func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, in func(int64) bool, tell listener) (*pass, error) {
 	p := &pass{flow: newFlow(buffer, in), in: in, size: size, tell: tell}
+	hash := capture.MaxHash
 	for i, c := range pairs {
 		l := &passLink{name: c.name, base: -1}
 		p.links = append(p.links, l)
@@ -88,6 +89,13 @@ func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, i
 				return nil, err
 			}
 			l.ends[k] = e
+			hash = min(hash, e.hash())
+		}
+	}
+	// The same at all ends, so that what was sent and what arrived have one mark.
+	for _, l := range p.links {
+		for _, e := range l.ends {
+			e.r.Hash = hash
 		}
 	}
 	return p, nil
