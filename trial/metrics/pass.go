@@ -286,7 +286,8 @@ type Capture struct {
 
 // CaptureTotals are figures of whole captures.
 type CaptureTotals struct {
-	Sequences       int64 // sent as original
+	Sequences       int64 // sent, as original or again
+	Unsent          int64 // of them again alone: their originals went over no link
 	Originals       int64 // packets that carried them; more where links carry the same
 	Retransmissions int64
 	Necessary       int64 // of them: the first copy to arrive
@@ -319,7 +320,7 @@ func Count(captures []Capture) (*CaptureTotals, error) {
 		c.FirstCopies, c.FirstCopiesBytes = l.all.effective, l.all.effectiveBytes
 	}
 	f := p.flow.counts
-	return &CaptureTotals{f.sequences, f.copies, f.again, f.necessary, f.spurious, f.lost, f.undelivered, f.media}, nil
+	return &CaptureTotals{f.sequences, f.unsent, f.copies, f.again, f.necessary, f.spurious, f.lost, f.undelivered, f.media}, nil
 }
 
 // deaf is a listener that hears nothing.
