@@ -394,10 +394,10 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) error {
 	defer t.Stop()
 	var s, v <-chan struct{}
 	if r.sender != nil {
-		s = r.sender.done
+		s = r.sender.exited
 	}
 	if r.receiver != nil {
-		v = r.receiver.done
+		v = r.receiver.exited
 	}
 	select {
 	case <-t.C:
