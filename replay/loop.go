@@ -25,6 +25,12 @@ type staged interface {
 	Cancel()
 }
 
+// ticked is an endpoint that wants a step told again before a time is over. A
+// [netsetup.Endpoint] does where its bottleneck is a pulse.
+type ticked interface {
+	Tick() time.Duration // 0: never
+}
+
 // direct makes a step at once when it is due.
 type direct struct {
 	Endpoint

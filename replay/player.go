@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,6 +125,7 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		to = opts.From + opts.Duration
 	}
 	index := make(map[trace.LinkDir]int)
+	var ticks []time.Duration
 	for i, ld := range p.dirs {
 		e, err := links.Endpoint(ld)
 		if err != nil {
@@ -132,13 +134,22 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		index[ld] = i
 		e.Seed(seedOf(meta.Seed, ld))
 		p.loop.endpoints = append(p.loop.endpoints, e)
+		tick := time.Duration(0)
+		if t, ok := e.(ticked); ok {
+			tick = t.Tick()
+		}
+		ticks = append(ticks, tick)
 		s, known := links.Before(ld)
 		if !known && opts.Leave == Restore && len(p.sum.Warnings) == 0 {
 			p.sum.Warnings = append(p.sum.Warnings, "the replay before this one was killed: the state before it is not known, and the links will be restored to what it found")
 		}
 		p.before = append(p.before, s)
 	}
-	p.sched = schedule{tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
+	if !slices.ContainsFunc(ticks, func(t time.Duration) bool { return t > 0 }) {
+		ticks = nil
+	}
+	p.density.ticks = ticks
+	p.sched = schedule{ticks: ticks, tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
 	chance := false
 	supports := func(s *trace.Step) error {
 		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
