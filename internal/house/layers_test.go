@@ -36,6 +36,7 @@ func layers() []layer {
 		{"netsetup/...", []string{"netsetup/...", "trace/...", "internal/..."}},
 		{"replay/...", []string{"replay/...", "netsetup/...", "trace/...", "internal/..."}},
 		{"record/...", []string{"record/...", "netsetup/...", "trace/...", "internal/..."}},
+		{"trial/...", []string{"trial/...", "replay/...", "record/...", "netsetup/...", "traces/...", "synth/...", "trace/...", "internal/..."}},
 		{"cmd/...", []string{"..."}},
 		{"internal/...", []string{"internal/...", "trace/..."}},
 	}
@@ -298,6 +299,8 @@ func TestChecker(t *testing.T) {
 		{"for another OS", "replay/a_windows.go", "//go:build windows\n\n" + imports("replay", "linktape/synth"), "replay/a_windows.go:4"},
 		{"record", "record/pcap/a.go", imports("pcap", "linktape/record", "linktape/trace", "linktape/netsetup", "linktape/internal/table"), ""},
 		{"record imports replay", "record/a.go", imports("record", "linktape/replay"), "may not import"},
+		{"trial", "trial/media/a.go", imports("media", "linktape/replay", "linktape/trial/stack", "linktape/internal/table"), ""},
+		{"replay imports trial", "replay/a.go", imports("replay", "linktape/trial"), "may not import"},
 		{"cmd", "cmd/lab/main.go", imports("main", "linktape/replay", "linktape/traces", "linktape/internal/lab"), ""},
 		{"cmd imports arrow", "cmd/lab/main.go", imports("main", "github.com/apache/arrow/go/v17/arrow"), "only trace reads"},
 		{"internal", "internal/plot/a.go", imports("plot", "linktape/trace", "linktape/internal/cli", "gonum.org/v1/plot"), ""},
