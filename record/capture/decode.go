@@ -137,6 +137,29 @@ func decodeIPv4(b []byte, wire, hash int, p *Packet) verdict {
 	return decodeUDP(b, header, hash, src, dst, p)
 }
 
+// endsOf reads the addresses and the size of an IP packet that is not a whole UDP
+// packet, and reports whether they were captured.
+func endsOf(b []byte, wire int, p *Packet) bool {
+	p.Mark, p.Other = Mark{}, true
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		p.Bytes = int(binary.BigEndian.Uint16(b[2:]))
+		p.Src, p.Dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[12:])), 0), netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[16:])), 0)
+	case len(b) >= 40 && b[0]>>4 == 6:
+		p.Bytes = int(binary.BigEndian.Uint16(b[4:]))
+		if p.Bytes > 0 {
+			p.Bytes += 40
+		}
+		p.Src, p.Dst = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:])), 0), netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[24:])), 0)
+	default:
+		return false
+	}
+	if p.Bytes == 0 { // segmentation offload, or a jumbogram
+		p.Bytes = max(wire, 0)
+	}
+	return true
+}
+
 // extension headers of IPv6 that have a length (RFC 8200, section 4).
 func skipped(next byte) bool { return next == 0 || next == 43 || next == 60 }
 
@@ -192,6 +215,7 @@ func decodeUDP(b []byte, header, hash int, src, dst netip.Addr, p *Packet) verdi
 	p.Src, p.Dst = netip.AddrPortFrom(src, sport), netip.AddrPortFrom(dst, dport)
 	p.Mark.Ports = uint32(sport)<<16 | uint32(dport)
 	p.Mark.RTP = rtp
+	p.Payload, p.PayloadBytes = payload, length
 	if rtp {
 		// Sequence number, timestamp and source; with the payload type, since
 		// RIST and others send streams of one source side by side.

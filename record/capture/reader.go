@@ -20,13 +20,23 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 )
 
-// Packet is a UDP packet of a capture.
+// Packet is a UDP packet of a capture, or, where they were asked for, another IP
+// packet.
 type Packet struct {
 	At        int64 // ns since 1970, by the clock of the machine that captured
 	Src, Dst  netip.AddrPort
 	Bytes     int    // of the IP packet
 	Interface string // where it was captured: its name in pcapng, else the file's
 	Mark      Mark
+
+	// Payload is what was captured of UDP's payload, until the next packet is
+	// read; PayloadBytes is how many bytes it had.
+	Payload      []byte
+	PayloadBytes int
+
+	// Other is set of IP packets that are not whole UDP packets: of them At, the
+	// addresses, Bytes and Interface are known, and no ports.
+	Other bool
 }
 
 // Counts says what a capture held.
@@ -56,7 +66,8 @@ type source interface {
 
 // Reader reads a capture.
 type Reader struct {
-	Hash   int // bytes of a payload that marks are made of; set it before the first Next
+	Hash   int  // bytes of a payload that marks are made of; set it before the first Next
+	Others bool // Next gives other IP packets as well; set it before the first Next
 	counts Counts
 	name   string // of the file, without its endings
 	file   string
@@ -160,8 +171,9 @@ func (r *Reader) HashRoom() int {
 	return min(max(r.snap-headers, 0), MaxHash)
 }
 
-// Next reads the next UDP packet into p. It returns [io.EOF] at the end, which a
-// file that was cut off within a packet has there.
+// Next reads the next UDP packet, or IP packet where [Reader.Others] is set, into
+// p. It returns [io.EOF] at the end, which a file that was cut off within a packet
+// has there.
 func (r *Reader) Next(p *Packet) (err error) {
 	defer recoverTo(&err, r.file)
 	for {
@@ -192,10 +204,14 @@ func (r *Reader) Next(p *Packet) (err error) {
 				continue
 			}
 		}
+		p.At, p.Other, p.Payload, p.PayloadBytes = info.Timestamp.UnixNano(), false, nil, 0
 		b, what := ipOf(link, data)
+		other := false
 		if what == isUDP {
-			p.At = info.Timestamp.UnixNano()
-			what = decodeIP(b, info.Length-(len(data)-len(b)), r.Hash, p)
+			wire := info.Length - (len(data) - len(b))
+			if what = decodeIP(b, wire, r.Hash, p); what != isUDP && r.Others {
+				other = endsOf(b, wire, p)
+			}
 		}
 		switch what {
 		case isUDP:
@@ -207,6 +223,9 @@ func (r *Reader) Next(p *Packet) (err error) {
 			r.counts.Short++
 		default:
 			r.counts.Other++
+		}
+		if other {
+			return nil
 		}
 	}
 }

@@ -88,11 +88,11 @@ func TestFrames(t *testing.T) {
 							if want == nil {
 								p := got[0]
 								want = &p
-								if p.At != at || p.Src != u.Src || p.Dst != u.Dst || p.Bytes != len(u.IP()) || p.Mark.ID != u.ID || p.Mark.Ports != 5000<<16|6000 || p.Interface != "wwan0" {
+								if p.At != at || p.Src != u.Src || p.Dst != u.Dst || p.Bytes != len(u.IP()) || p.PayloadBytes != len(u.Payload) || !bytes.HasPrefix(u.Payload, p.Payload) || len(p.Payload) < 32 || p.Mark.ID != u.ID || p.Mark.Ports != 5000<<16|6000 || p.Interface != "wwan0" {
 									t.Fatalf("%s: got %+v", name, p)
 								}
 							}
-							if diff := cmp.Diff(*want, got[0], cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+							if diff := cmp.Diff(*want, got[0], cmpopts.EquateComparable(netip.AddrPort{}), cmpopts.IgnoreFields(capture.Packet{}, "Payload")); diff != "" {
 								t.Errorf("%s (-want +got):\n%s", name, diff)
 							}
 						}
@@ -140,6 +140,47 @@ func TestCounts(t *testing.T) {
 	_, got = readAll(t, file[:len(file)-3], "x.pcap", 0)
 	if want.Frames, want.Short, want.CutOff = 6, 0, true; got != want {
 		t.Errorf("cut off: got %+v, want %+v", got, want)
+	}
+}
+
+// Asked for, what is no whole UDP packet is given as well, with its size.
+func TestOthers(t *testing.T) {
+	fragment := four
+	fragment.Fragment = 100
+	tcp := ethernet(four)
+	tcp[14+9] = 6
+	tcp6 := ethernet(six)
+	tcp6[14+6] = 6
+	arp := ethernet(four)
+	binary.BigEndian.PutUint16(arp[12:], 0x0806)
+	r, err := capture.NewReader(bytes.NewReader(pcap(t, 96, ethernet(four), ethernet(fragment), tcp, tcp6, arp, ethernet(six)[:30])), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Others, r.Hash = true, 32
+	var got []string
+	for {
+		var p capture.Packet
+		err := r.Next(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(p.At, p.Other, p.Src, p.Dst, p.Bytes, p.PayloadBytes))
+	}
+	want := []string{
+		"0 false 10.0.0.1:5000 10.0.0.2:6000 828 800",
+		"1 true 10.0.0.1:0 10.0.0.2:0 828 0",
+		"2 true 10.0.0.1:0 10.0.0.2:0 828 0",
+		"3 true [fd00::1]:0 [fd00::2]:0 848 0",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if c, want := r.Counts(), (capture.Counts{Frames: 6, UDP: 1, Other: 3, Fragments: 1, Short: 1}); c != want {
+		t.Errorf("got %+v, want %+v", c, want)
 	}
 }
 
@@ -246,12 +287,13 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
+		r.Others = len(data)%2 == 1
 		for {
 			var p capture.Packet
 			if err := r.Next(&p); err != nil {
 				break
 			}
-			if !p.Src.IsValid() || !p.Dst.IsValid() || p.Bytes < 0 {
+			if !p.Src.IsValid() || !p.Dst.IsValid() || p.Bytes < 0 || len(p.Payload) > p.PayloadBytes {
 				t.Fatalf("packet without ends or size: %+v", p)
 			}
 		}
