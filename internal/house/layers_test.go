@@ -25,8 +25,8 @@ type layer struct {
 }
 
 // layers is the import direction of DESIGN.md: trace ← synth ← traces;
-// trace ← netsetup; trace, netsetup ← replay, record; everything ← cmd. The first
-// layer that holds a folder counts.
+// trace ← netsetup; trace, netsetup ← replay, record; all of these ← trial;
+// everything ← cmd. The first layer that holds a folder counts.
 func layers() []layer {
 	return []layer{
 		{"trace", nil},
@@ -300,6 +300,8 @@ func TestChecker(t *testing.T) {
 		{"record", "record/pcap/a.go", imports("pcap", "linktape/record", "linktape/trace", "linktape/netsetup", "linktape/internal/table"), ""},
 		{"record imports replay", "record/a.go", imports("record", "linktape/replay"), "may not import"},
 		{"trial", "trial/media/a.go", imports("media", "linktape/replay", "linktape/trial/stack", "linktape/internal/table"), ""},
+		{"trial metrics", "trial/metrics/a.go", imports("metrics", "linktape/replay", "linktape/record/capture", "linktape/trace", "linktape/internal/rist"), ""},
+		{"trial imports a command", "trial/a.go", imports("trial", "linktape/cmd/replay"), "may not import"},
 		{"replay imports trial", "replay/a.go", imports("replay", "linktape/trial"), "may not import"},
 		{"cmd", "cmd/lab/main.go", imports("main", "linktape/replay", "linktape/traces", "linktape/internal/lab"), ""},
 		{"cmd imports arrow", "cmd/lab/main.go", imports("main", "github.com/apache/arrow/go/v17/arrow"), "only trace reads"},
