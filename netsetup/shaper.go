@@ -61,6 +61,7 @@ type grant struct {
 	hold   time.Duration // until the next step; 0: not known, a second or more
 	bytes  float64       // of service over hold; 0 where hold is not known
 	closed bool          // nothing leaves
+	rest   float64       // of bytes: what the grant after this one has already
 }
 
 // budget turns the rates of one direction into grants.
@@ -68,6 +69,7 @@ type budget struct {
 	mtu    float64 // bytes of the largest packet
 	credit float64 // bytes that closed steps kept back: less than a packet
 	owed   float64 // bytes that a backlogged queue was granted and did not get, or got too much
+	rest   float64 // bytes of the last pulse that no whole packet of the largest size fits into
 
 	// lost is how long a timer's lateness can void a grant for: a pulse that was not
 	// taken when the next one comes is.
@@ -79,8 +81,8 @@ type budget struct {
 // next grants a step at a rate that holds for a time (0: unknown, long).
 func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
 	g := grant{rate: rate, hold: hold}
-	bytes := b.credit + b.owed
-	b.credit, b.owed = 0, 0
+	bytes := b.credit + b.owed + b.rest
+	b.credit, b.owed, b.rest = 0, 0, 0
 	switch {
 	case rate == 0:
 		g.closed = true
@@ -95,6 +97,13 @@ func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
 			bytes = min(bytes, b.mtu)
 		}
 		b.credit = bytes
+	}
+	if b.lost > 0 && b.backlogged && g.bytes > 0 {
+		// The next pulse voids what this one leaves over, and what that is will be
+		// known too late for it. It is this where all packets are of the largest
+		// size; account settles what it really was.
+		g.rest = max(bytes-math.Floor((bytes+crumb)/b.mtu)*b.mtu, 0)
+		b.rest = g.rest
 	}
 	return g
 }
@@ -118,7 +127,7 @@ func (b *budget) account(g grant, lasted time.Duration, served int64, backlog ui
 	if !busy {
 		return
 	}
-	granted := g.bytes
+	granted := g.bytes - g.rest
 	if g.hold == 0 && !g.closed {
 		granted = float64(g.rate) * lasted.Seconds() / 8
 	}

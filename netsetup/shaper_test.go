@@ -242,6 +242,37 @@ func TestShaperFollowsTape(t *testing.T) {
 	}
 }
 
+// A backlogged bottleneck of pulses delivers the whole packets of the tape's
+// cumulative bytes by the end of every step, whatever the ticks that the step is
+// cut into have of them.
+func TestPulsesAreWhole(t *testing.T) {
+	for seed := range uint64(20) {
+		const size = 1500
+		m := newLinkModel(t, ShaperPulse, size, seed)
+		at, tape := time.Duration(0), 0.0
+		m.apply(at, DefaultTick, 0)
+		at += DefaultTick
+		m.until(float64(at))
+		// The link was idle: its bucket was full.
+		m.apply(at, DefaultTick, 0)
+		start := m.delivered
+		at += DefaultTick
+		for i, rate := range randomRates(m.rng, 400, 50e6) {
+			hold := time.Duration(1+m.rng.IntN(20)) * DefaultTick
+			for range hold / DefaultTick {
+				m.until(float64(at))
+				m.apply(at, DefaultTick, rate)
+				at += DefaultTick
+				tape += serviceBytes(rate, DefaultTick)
+				m.until(float64(at))
+				if got, want := m.delivered-start, math.Floor((tape+crumb)/size)*size; got != want {
+					t.Fatalf("seed %d, step %d, at %v: delivered %.0f bytes, want %.0f of %.1f", seed, i, at, got, want, tape)
+				}
+			}
+		}
+	}
+}
+
 // A sender that comes and goes never gets more than the tape, but for what a
 // bucket holds: what it did not use while it was idle is lost.
 func TestShaperIdle(t *testing.T) {

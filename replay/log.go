@@ -41,6 +41,7 @@ type LogRow struct {
 	Packets  int64   `parquet:"delivered_packets"`
 	Drops    int64   `parquet:"queue_drops"`
 	Backlog  int64   `parquet:"backlog_bytes"`
+	Carried  bool    `parquet:"counters_carried"` // the counters are those of the step before: the queue was idle then, and they were not read
 }
 
 // ReadLog reads an applied log.
@@ -74,6 +75,6 @@ func rowOf(r *Record, ld trace.LinkDir) LogRow {
 		Double: float64(s.Duplicate), Corrupt: float64(s.Corrupt), Reorder: float64(s.Reorder),
 		Carrier: s.Carrier, Label: s.Label, Bucket: int64(r.Told.Rate), Burst: r.Told.BurstBytes,
 		Messages: int64(r.Messages), Closed: r.Closed, Kicked: r.Kicked,
-		Bytes: int64(r.Bytes), Packets: int64(r.Packets), Drops: int64(r.Drops), Backlog: int64(r.BacklogBytes),
+		Bytes: int64(r.Bytes), Packets: int64(r.Packets), Drops: int64(r.Drops), Backlog: int64(r.BacklogBytes), Carried: r.Carried,
 	}
 }

@@ -63,6 +63,7 @@ type runner struct {
 	receiver *process
 	conn     *net.UDPConn // of the source
 	sink     *net.UDPConn
+	flows    []*flow // of cross traffic
 }
 
 // Run runs a trial, whose folder holds the tape already ([MakeTape]). It returns
@@ -231,6 +232,15 @@ func (r *runner) inside(ctx context.Context, meta *trace.Meta) (err error) {
 		defer r.conn.Close()
 		defer r.sink.Close()
 	}
+	sinks, err := r.openCross()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range sinks {
+			s.Close()
+		}
+	}()
 	return r.play(ctx, meta)
 }
 
@@ -384,10 +394,10 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) error {
 	defer t.Stop()
 	var s, v <-chan struct{}
 	if r.sender != nil {
-		s = r.sender.done
+		s = r.sender.exited
 	}
 	if r.receiver != nil {
-		v = r.receiver.done
+		v = r.receiver.exited
 	}
 	select {
 	case <-t.C:
