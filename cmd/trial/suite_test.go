@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -14,14 +13,6 @@ import (
 	"linktape/trial/report"
 	"linktape/trial/suite"
 )
-
-// calls runs one command line of trial.
-func calls(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	err = run(t.Context(), args, strings.NewReader(""), &out, &errs)
-	return out.String(), errs.String(), err
-}
 
 func TestSuiteUsage(t *testing.T) {
 	for _, c := range []struct {
@@ -42,7 +33,7 @@ func TestSuiteUsage(t *testing.T) {
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			t.Chdir(t.TempDir())
-			_, _, err := calls(t, strings.Fields(c.args)...)
+			_, _, err := invoke(t.Context(), strings.Fields(c.args)...)
 			if cli.Status(err) != cli.ExitUsage || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got status %d, %v; want 2, %q", cli.Status(err), err, c.want)
 			}
@@ -54,7 +45,7 @@ func TestSuiteUsage(t *testing.T) {
 }
 
 func TestSuiteDryRun(t *testing.T) {
-	all, _, err := calls(t, "suite", "--dry-run", "--seeds", "7,9", "strategy")
+	all, _, err := invoke(t.Context(), "suite", "--dry-run", "--seeds", "7,9", "strategy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +55,7 @@ func TestSuiteDryRun(t *testing.T) {
 	}
 	var parts []string
 	for _, k := range []string{"1/3", "2/3", "3/3"} {
-		part, _, err := calls(t, "suite", "--dry-run", "--seeds", "7,9", "--shard", k, "strategy")
+		part, _, err := invoke(t.Context(), "suite", "--dry-run", "--seeds", "7,9", "--shard", k, "strategy")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,16 +69,16 @@ func TestSuiteDryRun(t *testing.T) {
 }
 
 func TestListAndShow(t *testing.T) {
-	out, _, err := calls(t, "list")
+	out, _, err := invoke(t.Context(), "list")
 	if err != nil || !strings.Contains(out, "acceptance              tests A1 to A10, 21 cases") || !strings.Contains(out, "\na5-cut-stall ") {
 		t.Errorf("got %v, %s", err, out)
 	}
-	out, _, err = calls(t, "list", "--json")
+	out, _, err = invoke(t.Context(), "list", "--json")
 	var l map[string][]suite.Entry
 	if err != nil || json.Unmarshal([]byte(out), &l) != nil || len(l["suites"]) != 3 || len(l["cases"]) != 27 {
 		t.Errorf("got %v, %s", err, out)
 	}
-	out, _, err = calls(t, "show", "a2-loss-1")
+	out, _, err = invoke(t.Context(), "show", "a2-loss-1")
 	if err != nil || !strings.Contains(out, "retransmission_rate_necessary: {min: 0.7%, max: 1.3%}") {
 		t.Errorf("got %v, %s", err, out)
 	}
@@ -128,7 +119,7 @@ func TestMergeStatus(t *testing.T) {
 		want   string
 	}{{0.03, 0, "all 1 thresholds were kept"}, {0.01, cli.ExitBounds, "missed: one: unrecovered ≤ 1 %: median 2 %, worst 2 %, 1 of 1 beyond"}} {
 		to := filepath.Join(t.TempDir(), "all")
-		out, _, err := calls(t, "merge", "--out", to, judged(t, c.most))
+		out, _, err := invoke(t.Context(), "merge", "--out", to, judged(t, c.most))
 		if cli.Status(err) != c.status || !strings.Contains(out, c.want) {
 			t.Errorf("got status %d, %v, %s; want %d, %q", cli.Status(err), err, out, c.status, c.want)
 		}
@@ -142,7 +133,7 @@ func TestMergeStatus(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "one", "seed-1", suite.RunFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := calls(t, "merge", "--out", filepath.Join(t.TempDir(), "all"), dir); cli.Status(err) != cli.ExitFailed || !strings.Contains(err.Error(), "1 trials were not run") {
+	if _, _, err := invoke(t.Context(), "merge", "--out", filepath.Join(t.TempDir(), "all"), dir); cli.Status(err) != cli.ExitFailed || !strings.Contains(err.Error(), "1 trials were not run") {
 		t.Errorf("got %v", err)
 	}
 }
