@@ -161,3 +161,30 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The files that the documents show are what they say.
+func TestDocumentedFiles(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "docs", "trial.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, block := range strings.Split(string(data), "```yaml\n")[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		n++
+		f, err := parse("docs/trial.md", []byte(text), ".")
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if _, err := stack.New(f.Stack, f.Options, f.Pair); err != nil {
+			t.Error(err)
+		}
+		if _, err := MakeTape(t.Context(), f.Source, t.TempDir(), TapeOptions{Set: f.Set, Seed: f.Seed, Duration: f.Duration, Links: f.Links}, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if n == 0 {
+		t.Error("the document shows no file")
+	}
+}
