@@ -68,14 +68,15 @@ func steps() []time.Duration {
 	return []time.Duration{100 * ms, 20 * ms, 10 * ms, 5 * ms, ms}
 }
 
-// follows reports whether a kind is measured at a step. A queue of its own kind
-// changes nothing of what pulses let go: it is measured where they are exact.
+// follows reports whether a kind is measured at a step: those that let the
+// packets of a tick go at once at all of them. A queue of its own kind changes
+// nothing of what pulses let go, and is measured where they are exact.
 func (k kind) follows(step time.Duration) bool {
-	switch {
-	case k.queue != "":
+	if k.queue != "" {
 		return step == k.exact
-	case step < netsetup.DefaultTick:
-		return k.exact > 0
 	}
-	return true
+	return step > netsetup.DefaultTick || k.exact > 0
 }
+
+// whole reports whether a kind's bar at a step is of each whole trace.
+func (k kind) whole(step time.Duration) bool { return step == k.exact && k.queue == "" }

@@ -194,8 +194,8 @@ func (o *options) measureAll(ctx context.Context, stderr io.Writer) (*figures, e
 			for i := range next {
 				j := jobs[i]
 				duration := o.duration
-				if j.step <= j.kind.exact {
-					duration = 0 // its bar is of the whole trace
+				if j.kind.whole(j.step) {
+					duration = 0
 				}
 				c := exec.CommandContext(ctx, o.lab, "run", "--", self, "cell", "--kind", j.kind.name, "--step", j.step.String(), "--duration", duration.String(), j.source.arg())
 				c.Stderr = stderr
