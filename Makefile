@@ -77,6 +77,8 @@ lab: kernel
 	@tools/need $(EXPERIMENTS)
 	@echo "== the demo in the lab, with delay, jitter and loss"
 	bin/lab run -- bin/demo --bin bin --out out/lab
+	@echo "== ten seconds of a tape through each kind of bottleneck, within the bars of docs/accuracy.md"
+	bin/lab test ./internal/accuracy
 	@echo "== the lab itself; three runs of each experiment leave the same bytes"
 	$(INLAB) $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
 	@echo "== trials in the lab, and the commands of their documents"
