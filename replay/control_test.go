@@ -56,7 +56,9 @@ type driven struct {
 }
 
 // until waits for an instant since the epoch.
-func (d *driven) until(t time.Duration) { time.Sleep(t + time.Duration(d.epoch.Load()) - d.clock.Now()) }
+func (d *driven) until(t time.Duration) {
+	time.Sleep(t + time.Duration(d.epoch.Load()) - d.clock.Now())
+}
 
 // must fails the test unless an act was done, at an instant of the replay, from one
 // instant of the tape to another.
