@@ -8,6 +8,7 @@
 #   make soak    runs all of that many times over, and stops where it differs
 #   make sweep   kills the builder of links at every point, three times over (root)
 #   make lint    checks the sources
+#   make accuracy measures what links deliver of field traces, for docs/accuracy.md
 #   make bench   runs the benchmarks (root for those on real links)
 #   make fuzz    runs every fuzz target for FUZZTIME
 #   make golden  rewrites the golden files from what the code does now
@@ -23,11 +24,11 @@ ROOT := $(filter 0,$(shell id -u))
 # What the machine promises to privileged tests; see internal/privtest.
 PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
 
-.PHONY: build demo test lint unit kernel kernels lab soak sweep portable field bench fuzz golden clean
+.PHONY: build demo test lint unit kernel kernels lab soak sweep portable field accuracy bench fuzz golden clean
 
 build:
 	@tools/need go
-	go build -trimpath -o bin/ ./cmd/... ./internal/demo
+	go build -trimpath -o bin/ ./cmd/... ./internal/demo ./internal/accuracy
 
 demo: build
 	@$(if $(ROOT),,echo "make demo builds links, which needs root: run sudo make demo" >&2; exit 1)
@@ -109,7 +110,7 @@ portable:
 	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/traces-arm64.test ./traces
 	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.run TestGolden
 	@echo "== builds for other systems"
-	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./cmd/tracegen ./cmd/linkup ./cmd/replay
+	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./trial/... ./cmd/tracegen ./cmd/linkup ./cmd/replay
 	GOOS=windows go vet ./trace/... ./synth ./traces ./cmd/tracegen
 
 # Field traces as one tape, replayed under saturation, where they are present. In
@@ -125,6 +126,11 @@ field: kernel
 	bin/demo --bin bin --name field --within 0.05 --out out/field --tape out/field/field.tape; \
 	echo "== the same in the lab"; \
 	bin/lab run -- bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
+
+# Writes the tables and the picture of docs/accuracy.md: what each bottleneck
+# delivers of the field traces, whole, in virtual time. Some ten minutes.
+accuracy: kernel
+	bin/accuracy --traces $(FIELD)
 
 bench: kernel
 	@tools/need go tc cyclictest $(EXPERIMENTS)

@@ -19,19 +19,22 @@ func bottlenecks() []Link {
 	for _, b := range []struct {
 		shaper ShaperKind
 		queue  trace.QueueKind
-	}{{ShaperTBF, trace.DropTail}, {ShaperHTB, trace.DropTail}, {ShaperTBF, CoDel}, {ShaperHTB, CoDel}, {ShaperCAKE, CAKEQueue}} {
+	}{{ShaperTBF, trace.DropTail}, {ShaperHTB, trace.DropTail}, {ShaperTBF, CoDel}, {ShaperHTB, CoDel}, {ShaperCAKE, CAKEQueue},
+		{ShaperPulse, trace.DropTail}, {ShaperPulse, CoDel}, {ShaperPulse, CAKEQueue}} {
 		l := DefaultLink("a")
 		l.Path = PathNone
 		l.UseShaper(b.shaper)
-		l.Queue.Kind = b.queue
+		if l.Queue.Kind = b.queue; b.queue == CAKEQueue {
+			l.Queue = trace.Queue{Kind: CAKEQueue}
+		}
 		out = append(out, l)
 	}
 	return out
 }
 
 func shapedName(l Link) string {
-	if l.Queue.Kind == CoDel {
-		return string(l.Shaper) + "+codel"
+	if l.Queue.Kind == CoDel || l.pulsed() && l.Queue.Kind == CAKEQueue {
+		return string(l.Shaper) + "+" + string(l.Queue.Kind)
 	}
 	return string(l.Shaper)
 }
@@ -39,13 +42,16 @@ func shapedName(l Link) string {
 // needs are the features that a bottleneck takes.
 func needs(l Link) []string {
 	out := []string{"lab", "ifb", "tbf"}
-	switch {
-	case l.Shaper == ShaperHTB:
+	switch l.Shaper {
+	case ShaperHTB:
 		out = append(out, "htb")
-	case l.Shaper == ShaperCAKE:
-		out = append(out, "cake")
+	case ShaperPulse:
+		out = append(out, "plug", "prio")
 	}
-	if l.Queue.Kind == CoDel {
+	switch l.Queue.Kind {
+	case CAKEQueue:
+		out = append(out, "cake")
+	case CoDel:
 		out = append(out, "fq_codel")
 	}
 	return out
@@ -72,6 +78,10 @@ func measure(t *testing.T, l Link, rates []trace.BitRate, step time.Duration) st
 	}
 	e, _ := endpoints(t, r, "a")
 	length := time.Duration(len(rates)) * step
+	hold := step
+	if tick := e.Tick(); tick > 0 {
+		hold = tick // as the replay cuts it
+	}
 	start := (wall() + 20*time.Millisecond).Truncate(time.Millisecond)
 	got := make([]float64, length/bin)
 	f := newFlood(t, "run", 0, size, func(_ int, _, received time.Duration, _ byte) {
@@ -95,9 +105,9 @@ func measure(t *testing.T, l Link, rates []trace.BitRate, step time.Duration) st
 	f.offer(backlog)
 	for at := time.Duration(0); at < length; at += tick {
 		f.until(start + at)
-		if at%step == 0 {
+		if at%hold == 0 {
 			s.Rate = rates[at/step]
-			if _, err := e.Apply(20*time.Millisecond+at, step, &s); err != nil {
+			if _, err := e.Apply(20*time.Millisecond+at, hold, &s); err != nil {
 				t.Fatal(err)
 			}
 		}

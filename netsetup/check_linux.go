@@ -163,7 +163,7 @@ func (k *kernel) moreTests() []featureTest {
 		}}
 	}
 	return []featureTest{
-		qdisc("fq", "pacing"), qdisc("plug", "queues that are held"),
+		qdisc("fq", "pacing"),
 		filter("u32", "the way to the bottlenecks", "CONFIG_NET_CLS_U32, module cls_u32", func(at netlink.FilterAttrs) error {
 			return r.links.FilterAdd(&netlink.U32{FilterAttrs: at, ClassId: netlink.MakeHandle(1, 1)})
 		}),

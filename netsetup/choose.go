@@ -15,6 +15,7 @@ type Demand struct {
 	ShortestStep time.Duration
 	LowestRate   trace.BitRate // 0 with stalls or a missing carrier
 	HighestRate  trace.BitRate
+	Fine         float64 // share of the steps that hold no longer than a tick of pulses, DefaultTick
 }
 
 // DemandsOf reads a tape to its end and returns what it asks of each link.
@@ -25,9 +26,16 @@ func DemandsOf(tape *trace.Reader) (map[string]Demand, error) {
 	}
 	demands := make(map[string]Demand)
 	lasts := make(map[trace.LinkDir]last)
+	type count struct{ fine, all int }
+	counts := make(map[string]count)
 	held := func(link string, d time.Duration) {
-		x := demands[link]
-		x.ShortestStep = min(x.ShortestStep, d)
+		x, c := demands[link], counts[link]
+		c.all++
+		if d <= pulseStep {
+			c.fine++
+		}
+		counts[link] = c
+		x.ShortestStep, x.Fine = min(x.ShortestStep, d), float64(c.fine)/float64(c.all)
 		demands[link] = x
 	}
 	buf := make([]trace.Step, 1024)
@@ -66,6 +74,10 @@ func DemandsOf(tape *trace.Reader) (map[string]Demand, error) {
 // burst of 1 ms; htb has none, but waits at each for a packet's time.
 const evenStep = 40 * time.Millisecond
 
+// pulseStep is the longest step of a tape that auto plays by pulses: a tick of
+// theirs.
+const pulseStep = DefaultTick
+
 // ChooseShaper is the choice of [ShaperAuto]: the bottleneck with the smaller
 // measured error for what a tape demands of a link with an MTU in bytes, and
 // why. Totals are the tape's with both; they differ in how evenly they deliver
@@ -76,6 +88,8 @@ func ChooseShaper(demand *Demand, mtu int, f Features) (kind ShaperKind, why str
 	switch {
 	case demand == nil:
 		return ShaperTBF, "follows every step and rate; the tape is not known"
+	case demand.Fine > 0.5 && f.Plug && f.PulseKept:
+		return ShaperPulse, fmt.Sprintf("%.0f %% of the steps are of %v at most: each one's packets go at once, as the tape has them", 100*demand.Fine, pulseStep)
 	case demand.LowestRate == 0:
 		return ShaperTBF, fmt.Sprintf("the tape stalls the link: as exact as htb there, and of fewer parts (steps from %v, rates up to %v)", demand.ShortestStep, demand.HighestRate)
 	case demand.LowestRate < even:

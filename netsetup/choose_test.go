@@ -31,6 +31,11 @@ func TestChooseShaper(t *testing.T) {
 		{"shorter", &fast, func(d *Demand) { d.ShortestStep = 39 * time.Millisecond }, 1500, allFeatures, ShaperTBF, "steps from 39ms: below 40ms"},
 		{"slow", &fast, func(d *Demand) { d.LowestRate-- }, 1500, allFeatures, ShaperTBF, "rates go down to 11999.999kbit: below 12Mbit"},
 		{"stalls", &fast, func(d *Demand) { d.LowestRate = 0 }, 1500, allFeatures, ShaperTBF, "the tape stalls the link"},
+		{"fine", &fast, func(d *Demand) { d.Fine = 0.6 }, 1500, allFeatures, ShaperPulse, "60 % of the steps are of 5ms at most"},
+		{"fine, with stalls", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, allFeatures, ShaperPulse, "100 % of the steps"},
+		{"fine, without plug", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true}, ShaperTBF, "the tape stalls the link"},
+		{"fine, where pulses are lost", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true, Plug: true}, ShaperTBF, "the tape stalls the link"},
+		{"hardly fine", &fast, func(d *Demand) { d.Fine = 0.5 }, 1500, allFeatures, ShaperHTB, "steps from 100ms"},
 		{"no htb", &fast, nil, 1500, Features{}, ShaperTBF, "this kernel has no htb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,6 +68,7 @@ func TestDemandsOf(t *testing.T) {
 			step(300*time.Millisecond, "a", trace.Up, 2*trace.Mbit, true),
 			step(400*time.Millisecond, "a", trace.Down, 8*trace.Mbit, true), // other steps between
 			step(900*time.Millisecond, "b", trace.Up, 7*trace.Mbit, false),
+			step(998*time.Millisecond, "b", trace.Up, 6*trace.Mbit, true),
 		},
 	})
 	if err != nil {
@@ -78,9 +84,9 @@ func TestDemandsOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]Demand{
-		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit},
-		"b": {100 * time.Millisecond, 0, 7 * trace.Mbit}, // to the tape's end
-		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit},
+		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit, 0},
+		"b": {2 * time.Millisecond, 0, 7 * trace.Mbit, 1. / 3}, // to the tape's end
+		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit, 0},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -103,7 +109,7 @@ func TestChoose(t *testing.T) {
 	if topology.Links[0].Shaper != ShaperAuto {
 		t.Error("the topology that was given is changed")
 	}
-	topology.Choose(map[string]Demand{"c": {time.Second, 20 * trace.Mbit, 20 * trace.Mbit}}, allFeatures)
+	topology.Choose(map[string]Demand{"c": {time.Second, 20 * trace.Mbit, 20 * trace.Mbit, 0}}, allFeatures)
 	want := []string{
 		"tbf for a, d: follows every step and rate; the tape is not known",
 		"htb for c: steps from 1s and rates from 20Mbit: more even within a step than tbf, which begins each with a burst",

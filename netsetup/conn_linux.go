@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,27 +88,49 @@ func (c *conn) Close() error {
 	return unix.Close(c.fd)
 }
 
-// Send writes netlink messages in one system call.
+// Send sends netlink messages in one system call. When it returns, rtnetlink has
+// worked through them and its answers are there.
 func (c *conn) Send(b []byte) error {
 	for {
-		_, err := unix.Write(c.fd, b)
-		if err != unix.EINTR {
-			return err
+		_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
 		}
 	}
 }
 
 // Receive reads one datagram of replies.
 func (c *conn) Receive(b []byte) (int, error) {
-	for {
-		n, err := unix.Read(c.fd, b)
-		switch err {
+	n, err := c.Poll(b)
+	for n == 0 && err == nil {
+		switch n, err = unix.Read(c.fd, b); err {
 		case unix.EINTR:
-			continue
+			n, err = 0, nil
 		case unix.EAGAIN:
 			return 0, os.ErrDeadlineExceeded
 		}
-		return n, err
+	}
+	return n, err
+}
+
+// Poll reads one datagram of replies; 0: there is none. The call does not wait, so
+// that the runtime need not be told of it.
+func (c *conn) Poll(b []byte) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
 	}
 }
 

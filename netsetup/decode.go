@@ -231,6 +231,23 @@ func DecodeQdisc(payload []byte, q *QdiscInfo) error {
 	return nil
 }
 
+// decodeCounters decodes of the payload of an RTM_NEWQDISC its TCA_STATS2 alone.
+func (q *QdiscInfo) decodeCounters(payload []byte) error {
+	if len(payload) < tcmsgLen {
+		return fmt.Errorf("decode qdisc: header of %d bytes: %w", len(payload), errTruncated)
+	}
+	a := attrs{buf: payload[tcmsgLen:]}
+	for a.next() {
+		if a.typ == tcaStats2 {
+			a.err = q.decodeStats(a.payload)
+		}
+	}
+	if a.err != nil {
+		return fmt.Errorf("decode qdisc: %w", a.err)
+	}
+	return nil
+}
+
 func (q *QdiscInfo) decodeStats(b []byte) error {
 	a := attrs{buf: b}
 	pkt64 := false

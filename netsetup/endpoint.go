@@ -64,7 +64,8 @@ type Endpoint struct {
 	kicks  Counters // what our own kicks added to the kernel's
 	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
 	last   Counters
-	lastAt time.Duration // of the step in force; −1: none yet
+	lastAt time.Duration // of the step at which the counters were read last; −1: none yet
+	steps  int           // prepared
 
 	single     bool   // bottleneck and path on one device
 	overlimits uint32 // when the counters were read last
@@ -74,6 +75,7 @@ type Endpoint struct {
 // Applied is what became of a step.
 type Applied struct {
 	Counters      // at the change
+	Carried  bool // they are those of the step before, whose queue was empty: they were not read
 	Messages int  // netlink messages that it took
 	Closed   bool // the bottleneck holds its queue: a stall, or less than a packet granted
 	Kicked   bool // the queue was woken

@@ -29,6 +29,7 @@ type fakeWire struct {
 	info    QdiscInfo
 	refuse  uint16 // type of the messages to refuse
 	kind    string // of the qdisc to refuse, with refuse; "": any
+	ifindex uint32 // of its device; 0: any
 	errno   syscall.Errno
 	text    string
 	silent  bool
@@ -57,7 +58,7 @@ func (w *fakeWire) Send(b []byte) error {
 		}
 		switch {
 		case w.silent:
-		case m.Type == w.refuse && (w.kind == "" || strings.Contains(string(m.Payload), w.kind)):
+		case m.Type == w.refuse && (w.ifindex == 0 || w.ifindex == binary.NativeEndian.Uint32(m.Payload[4:])) && (w.kind == "" || strings.Contains(string(m.Payload), w.kind)):
 			w.answerError(m.Seq, w.errno, w.text)
 		case m.Type == rtmGetQdisc, m.Type == rtmNewQdisc && m.Flags&nlmFEcho != 0:
 			w.answerQdisc(m.Seq)
@@ -79,6 +80,13 @@ func (w *fakeWire) Receive(b []byte) (int, error) {
 	n := copy(b, w.out[start:w.ends[w.read]])
 	w.read++
 	return n, nil
+}
+
+func (w *fakeWire) Poll(b []byte) (int, error) {
+	if w.read == len(w.ends) {
+		return 0, nil
+	}
+	return w.Receive(b)
 }
 
 func (w *fakeWire) Kick(int32) (kickOutcome, error) {

@@ -24,7 +24,8 @@ const (
 // transport carries netlink messages to the kernel and back.
 type transport interface {
 	Send(b []byte) error
-	Receive(b []byte) (int, error)
+	Receive(b []byte) (int, error) // waits for a datagram
+	Poll(b []byte) (int, error)    // 0 where there is none
 }
 
 // KernelError is a refusal by the kernel, with the text of its extended

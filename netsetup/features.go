@@ -19,6 +19,12 @@ type Features struct {
 	CAKE    bool `json:"cake"`     // shaper: cake
 	FQCoDel bool `json:"fq_codel"` // a queue of kind codel
 
+	Plug bool `json:"plug"` // shaper: pulse
+	Prio bool `json:"prio"` // a pulse whose queue is CAKE or CoDel
+
+	// PulseKept: no pulse is lost to the next one (Linux 6.4).
+	PulseKept bool `json:"pulse_kept"`
+
 	// NetemSeed: the same seed loses the same packets (Linux 6.6).
 	NetemSeed bool `json:"netem_seed"`
 
@@ -28,7 +34,7 @@ type Features struct {
 
 // AllFeatures are those of a kernel that has everything.
 func AllFeatures() Features {
-	return Features{IPv6: true, HTB: true, Netem: true, CAKE: true, FQCoDel: true, NetemSeed: true, NetemDuplicate: true}
+	return Features{IPv6: true, HTB: true, Netem: true, CAKE: true, FQCoDel: true, Plug: true, Prio: true, PulseKept: true, NetemSeed: true, NetemDuplicate: true}
 }
 
 // Feature is one thing that a run needs of the kernel.
@@ -42,7 +48,7 @@ type Feature struct {
 // optional reports whether links can be built without the feature.
 func (f *Feature) optional() bool {
 	switch f.Name {
-	case "htb", "netem", "cake", "fq_codel", "ipv6", featureSeed, featureSeedKept, featureDuplicate:
+	case "htb", "netem", "cake", "fq_codel", "plug", "prio", "ipv6", featurePulseKept, featureSeed, featureSeedKept, featureDuplicate:
 		return true
 	}
 	return false

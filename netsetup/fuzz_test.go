@@ -58,6 +58,9 @@ func fuzzOptions(t *testing.T, b []byte) {
 	if q, err := DecodeCAKE(b); err == nil {
 		again(t, q, AppendCAKE, DecodeCAKE)
 	}
+	if q, err := DecodePrio(b); err == nil {
+		again(t, q, AppendPrio, DecodePrio)
+	}
 	if q, err := DecodeFQCoDel(b); err == nil {
 		again(t, q, AppendFQCoDel, DecodeFQCoDel)
 	}

@@ -228,6 +228,18 @@ var goldenSizeTable = map[string]SizeTable{
 	"cake/bottleneck":     {OverheadBytes: -14},
 }
 
+var goldenPlug = map[string]Plug{
+	"limit":              {Action: PlugLimit, LimitBytes: 225000},
+	"block":              {Action: PlugBuffer},
+	"release":            {Action: PlugReleaseOne},
+	"release-indefinite": {Action: PlugReleaseIndefinite},
+}
+
+var goldenPrio = map[string]Prio{
+	"two":   {Bands: 2},
+	"three": {Bands: 3, Map: [16]uint8{1, 2, 2, 2, 1, 2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}},
+}
+
 // encodeGolden encodes what a golden case stands for, after AppendTC.
 func encodeGolden(b []byte, name string) ([]byte, error) {
 	room, spec, _ := strings.Cut(name, "/")
@@ -258,6 +270,14 @@ func encodeGolden(b []byte, name string) ([]byte, error) {
 		q, ok := goldenFQCoDel[spec]
 		unknown = !ok
 		b, err = AppendFQCoDel(b, q)
+	case "plug":
+		q, ok := goldenPlug[spec]
+		unknown = !ok
+		b, err = AppendPlug(b, q)
+	case "prio":
+		q, ok := goldenPrio[spec]
+		unknown = !ok
+		b, err = AppendPrio(b, q)
 	default:
 		unknown = true
 	}
@@ -315,6 +335,11 @@ func strip(room string, request []byte) []byte {
 	tables := map[string][2]uint16{"tbf": {2, 3}, "class": {3, 4}}[room]
 	b := slices.Clone(request[:nlmsgHeaderLen+tcmsgLen])
 	eachAttr(request[len(b):], func(typ uint16, raw []byte) {
+		if typ == tcaOptions && room == "prio" {
+			// tc writes an empty nest behind the structure, for a mode that is gone.
+			b = append(appendAttrHeader(b, typ, prioQoptLen), raw[nlaHeaderLen:nlaHeaderLen+prioQoptLen]...)
+			return
+		}
 		if typ != tcaOptions || tables == [2]uint16{} {
 			b = append(b, raw...)
 			return
@@ -352,6 +377,10 @@ func attributes(kind string, request []byte) []string {
 			return
 		}
 		body := raw[nlaHeaderLen:]
+		if kind == "plug" || kind == "prio" { // a struct alone
+			out = append(out, fmt.Sprintf("%d: %x", typ, raw))
+			return
+		}
 		out = append(out, fmt.Sprintf("%d: %x", typ, raw[:nlaHeaderLen]))
 		if kind == "netem" {
 			out = append(out, fmt.Sprintf("%d: tc_netem_qopt %x", typ, body[:netemQoptLen]))
@@ -409,6 +438,12 @@ func goldenNames() []string {
 	var names []string
 	for k := range goldenNetem {
 		names = append(names, "netem/"+k)
+	}
+	for k := range goldenPlug {
+		names = append(names, "plug/"+k)
+	}
+	for k := range goldenPrio {
+		names = append(names, "prio/"+k)
 	}
 	for k := range goldenTBF {
 		names = append(names, "tbf/"+k)

@@ -307,7 +307,11 @@ func (k *kernel) request(namespace, device string, requests []request) error {
 	}
 	for j := range requests {
 		err := r.conn.execute(func(b []byte, seq uint32) ([]byte, error) {
-			return requests[j].append(b, int32(i), nlmFRequest|nlmFAck|nlmFCreate|nlmFExcl, seq)
+			flags := uint16(nlmFRequest | nlmFAck)
+			if !requests[j].change {
+				flags |= nlmFCreate | nlmFExcl
+			}
+			return requests[j].append(b, int32(i), flags, seq)
 		})
 		if err != nil {
 			return err
@@ -383,6 +387,12 @@ func Probe() (Features, []Feature, error) {
 			f.FQCoDel = x.Err == ""
 		case "ipv6":
 			f.IPv6 = x.Err == ""
+		case "plug":
+			f.Plug = x.Err == ""
+		case "prio":
+			f.Prio = x.Err == ""
+		case featurePulseKept:
+			f.PulseKept = x.Err == ""
 		case featureSeed:
 			f.NetemSeed = x.Err == ""
 		case featureDuplicate:
@@ -431,6 +441,18 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 			l.Queue.Kind = CoDel
 			return k.tryQueue("lt-codel", l)
 		}},
+		{Feature{Name: "plug", What: "shaper: pulse", Need: "CONFIG_NET_SCH_PLUG, module sch_plug"}, func() error {
+			l.Queue = trace.Queue{Kind: trace.DropTail, LimitBytes: DefaultQueueBytes}
+			l.Shaper = ShaperPulse
+			return k.tryQueue("lt-plug", l)
+		}},
+		{Feature{Name: "prio", What: "shaper: pulse with CAKE or CoDel", Need: "CONFIG_NET_SCH_PRIO, module sch_prio"}, func() error {
+			if err := k.addIFB(AddIFB{Device: "lt-prio", MTU: l.MTU}); err != nil {
+				return err
+			}
+			return k.request("", "lt-prio", []request{{kind: setPrio, handle: handleBands, parent: parentRoot, prio: Prio{Bands: 2}}})
+		}},
+		{Feature{Name: featurePulseKept, What: "pulses that are never lost", Need: "Linux 6.4"}, pulsesKept},
 		{Feature{Name: "ipv6", What: "IPv6 addresses", Need: "CONFIG_IPV6, not disabled"}, func() error {
 			_, err := os.Stat("/proc/sys/net/ipv6/conf/default")
 			return err

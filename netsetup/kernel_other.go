@@ -44,6 +44,9 @@ type Run struct {
 	Topology *Topology
 }
 
+// Within fails: links need Linux.
+func (*Run) Within(string, func() error) error { return errSystem() }
+
 // Probe fails: links need Linux.
 func Probe() (Features, []Feature, error) { return Features{}, nil, errSystem() }
 

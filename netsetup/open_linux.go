@@ -110,7 +110,7 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
 		}
 	}
-	x := &linkExchange{seq: &room.conn.seq}
+	x := &linkExchange{seq: &room.conn.seq, turn: i % 2}
 	open := func(d trace.Direction, ifb, out string) *Endpoint {
 		return newEndpoint(trace.LinkDir{Link: l.Name, Dir: d}, l, room.conn, index[ifb], index[out], c, x, r.record.Features)
 	}

@@ -334,9 +334,17 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 			return nil, fmt.Errorf("link %s: %w: htb (%s); write shaper: tbf",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_HTB, module sch_htb")
 		}
-		if !f.CAKE && l.Shaper == ShaperCAKE {
+		if !f.CAKE && l.Queue.Kind == CAKEQueue {
 			return nil, fmt.Errorf("link %s: %w: cake (%s); choose another shaper",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_CAKE, module sch_cake")
+		}
+		if !f.Plug && l.pulsed() {
+			return nil, fmt.Errorf("link %s: %w: pulses need plug (%s); choose another shaper",
+				l.Name, ErrNotSupported, "CONFIG_NET_SCH_PLUG, module sch_plug")
+		}
+		if !f.Prio && l.pulsed() && l.Queue.Kind != trace.DropTail {
+			return nil, fmt.Errorf("link %s: %w: pulses over a queue of kind %s need prio (%s); leave the kind out, or choose another shaper",
+				l.Name, ErrNotSupported, l.Queue.Kind, "CONFIG_NET_SCH_PRIO, module sch_prio")
 		}
 		if !f.FQCoDel && l.Queue.Kind == CoDel {
 			return nil, fmt.Errorf("link %s: %w: fq_codel (%s); leave the queue's kind out for a drop-tail queue",

@@ -224,6 +224,13 @@ func TestRoundTrip(t *testing.T) {
 		gotTBF, err := DecodeTBF(options(AppendTBF(buf[:0], tbf)))
 		check("tbf", tbf, want, gotTBF, err)
 
+		prio := Prio{Bands: uint32(MinPrioBands + d.upTo(MaxPrioBands-MinPrioBands))}
+		for i := range prio.Map {
+			prio.Map[i] = uint8(d.upTo(int64(prio.Bands) - 1))
+		}
+		gotPrio, err := DecodePrio(options(AppendPrio(buf[:0], prio)))
+		check("prio", prio, prio, gotPrio, err)
+
 		htb := HTB{Default: uint16(d.upTo(65535)), R2Q: uint32(1 + d.upTo(math.MaxUint32-1))}
 		if d.bool() {
 			htb.DirectQlen, htb.HasDirectQlen = d.Uint32(), true

@@ -122,8 +122,11 @@ func (q *queue) create(l *Link, g grant, limit int64) request {
 // fq_codel would drop what exceeds it (sch_fq_codel.c: fq_codel_change).
 func (q *queue) next(l *Link, g grant, limit int64, backlogged bool) request {
 	r := request{handle: handleQueue, parent: handleBottleneck | 1}
-	if l.Shaper == ShaperHTB {
+	switch l.Shaper {
+	case ShaperHTB:
 		r.parent = handleGate | 1
+	case ShaperPulse:
+		r.parent = handleBands | 1
 	}
 	switch l.Queue.Kind {
 	case CAKEQueue:
@@ -171,6 +174,9 @@ func cakeFor(l *Link, g grant, limit int64) CAKE {
 	}
 	packet := float64(l.MTU + headerBytes)
 	rate := max(g.rate+g.rate/cakeHeadroom, trace.BitRate(8*packet/cakeSlowest.Seconds()))
+	if l.pulsed() {
+		rate = 0 // no shaper of its own
+	}
 
 	// The AQM aims at rtt/20, as tc has it, but at no less than the time of 1.5
 	// packets, and its interval grows by as much (cake_set_rate).
@@ -196,7 +202,11 @@ func cakeMemory(l *Link, limit int64) int64 {
 // cakeCommand writes the parameters that a bottleneck sets, as tc does. tc has
 // no word for the target, which it takes from the rtt.
 func cakeCommand(q *CAKE) string {
-	s := fmt.Sprintf("cake bandwidth %dbit %s %s rtt %dus raw split-gso", q.Rate, cakeDiffservWords[q.Diffserv], cakeFlowWords[q.Flows], q.RTT/time.Microsecond)
+	bandwidth := "unlimited"
+	if q.Rate > 0 {
+		bandwidth = fmt.Sprintf("bandwidth %dbit", q.Rate)
+	}
+	s := fmt.Sprintf("cake %s %s %s rtt %dus raw split-gso", bandwidth, cakeDiffservWords[q.Diffserv], cakeFlowWords[q.Flows], q.RTT/time.Microsecond)
 	if q.MemoryBytes > 0 {
 		s += fmt.Sprintf(" memlimit %db", q.MemoryBytes)
 	}

@@ -15,6 +15,8 @@ const (
 	handleClass      = 1<<16 | 1  // 1:1 the HTB class
 	handleGate       = 2 << 16    // 2: the TBF leaf below the HTB class
 	handleQueue      = 3 << 16    // 3: the queue below the bucket, where it is no plain one
+	handlePlug       = 4 << 16    // 4: the plug of a pulse
+	handleBands      = 5 << 16    // 5: the bands of a pulse, where the plug is not the queue
 	handleLoss       = 16 << 16   // 10: the path's loss, root of the device behind the bottleneck
 	handleLossLeaf   = 16<<16 | 1 // 10:1 its only class
 	handleDelay      = 17 << 16   // 11: the path's delay, below
@@ -29,6 +31,8 @@ const (
 	setNetem
 	setCAKE
 	setFQCoDel
+	setPlug
+	setPrio
 )
 
 // request is one qdisc or class to create or change. It is a value without
@@ -36,6 +40,7 @@ const (
 type request struct {
 	kind           requestKind
 	handle, parent uint32
+	change         bool // it is there already, whatever the others do
 	sizeTable      bool // count the bytes of IP packets; a change that does not repeat it counts Ethernet headers again
 	tbf            TBF
 	htb            HTB
@@ -43,6 +48,8 @@ type request struct {
 	netem          *Netem
 	cake           CAKE
 	codel          FQCoDel
+	plug           Plug
+	prio           Prio
 
 	dist, slotDist string // names of netem's tables, for tc
 }
@@ -73,6 +80,10 @@ func (r *request) append(b []byte, ifindex int32, flags uint16, seq uint32) ([]b
 		b, err = AppendCAKE(b, r.cake)
 	case setFQCoDel:
 		b, err = AppendFQCoDel(b, r.codel)
+	case setPlug:
+		b, err = AppendPlug(b, r.plug)
+	case setPrio:
+		b, err = AppendPrio(b, r.prio)
 	}
 	if err == nil && r.sizeTable {
 		b, err = AppendSizeTable(b, SizeTable{OverheadBytes: -headerBytes})
@@ -97,7 +108,11 @@ func (r *request) command(dev string) string {
 		return fmt.Sprintf("class add dev %s %s classid %x:%x htb rate %dbit ceil %dbit burst %d cburst %d quantum %d",
 			dev, id(r.parent), r.handle>>16, r.handle&0xffff, c.Rate, c.Ceil, c.BurstBytes, c.CeilBurstBytes, c.QuantumBytes)
 	}
-	head := fmt.Sprintf("qdisc add dev %s %s handle %x:%s ", dev, id(r.parent), r.handle>>16, stab)
+	verb := "add"
+	if r.change {
+		verb = "change"
+	}
+	head := fmt.Sprintf("qdisc "+verb+" dev %s %s handle %x:%s ", dev, id(r.parent), r.handle>>16, stab)
 	switch r.kind {
 	case setTBF:
 		return head + fmt.Sprintf("tbf rate %dbit burst %d limit %d", r.tbf.Rate, r.tbf.BurstBytes, r.tbf.LimitBytes)
@@ -107,6 +122,10 @@ func (r *request) command(dev string) string {
 		return head + cakeCommand(&r.cake)
 	case setFQCoDel:
 		return head + fqCoDelCommand(&r.codel)
+	case setPlug:
+		return head + plugCommand(&r.plug)
+	case setPrio:
+		return head + prioCommand(&r.prio)
 	}
 	return head + netemCommand(r.netem, r.dist, r.slotDist)
 }

@@ -75,8 +75,9 @@ type LinkStatus struct {
 
 // DirStatus is what the kernel says of one direction.
 type DirStatus struct {
-	Rate         trace.BitRate `json:"rate_bit_s"`                    // of the token bucket in force; 0: closed
-	LimitBytes   int64         `json:"queue_limit_bytes"`             // of CoDel in packets of the MTU, of CAKE in the kernel's memory
+	Rate         trace.BitRate `json:"rate_bit_s"`                    // of the token bucket in force; 0: closed, or pulsed
+	Pulsed       bool          `json:"pulsed,omitempty"`              // what is granted comes in pulses, of which the kernel does not tell the size
+	LimitBytes   int64         `json:"queue_limit_bytes"`             // of CoDel in packets of the MTU, of CAKE in the kernel's memory; 1: of a plug, which tells none
 	LimitPackets uint32        `json:"queue_limit_packets,omitempty"` // of a nested tree, whose queue is netem's
 	BacklogBytes uint32        `json:"backlog_bytes"`
 	Bytes        uint64        `json:"delivered_bytes"` // of IP packets, since the link is up

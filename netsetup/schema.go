@@ -49,15 +49,16 @@ func topologyKeys() []schema.Key {
 	}
 	needs := schema.Rules{Needs: map[string][]string{"vlan": {"interface"}, "force": {"interface"}, "gateway": {"address"}, "gateway6": {"address6"}}}
 	link := []schema.Key{
-		{Name: "shaper", Kind: schema.Text, Doc: "The bottleneck; see [bottlenecks.md](bottlenecks.md).", Default: string(ShaperAuto), Words: words(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE))},
-		{Name: "cake", Kind: schema.Mapping, Doc: "Parameters of CAKE, beside `shaper: cake`.", Default: "CAKE's own", Keys: cakeKeys()},
+		{Name: "shaper", Kind: schema.Text, Doc: "The bottleneck; see [bottlenecks.md](bottlenecks.md).", Default: string(ShaperAuto), Words: words(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperPulse), string(ShaperCAKE))},
+		{Name: "tick", Kind: schema.Duration, Doc: "The longest time from one pulse to the next, 1ms to 10ms, beside `shaper: pulse`.", Default: DefaultTick.String(), Example: "1ms"},
+		{Name: "cake", Kind: schema.Mapping, Doc: "Parameters of CAKE, beside `shaper: cake`, or `shaper: pulse` with a queue of kind `cake`.", Default: "CAKE's own", Keys: cakeKeys()},
 		{Name: "path", Kind: schema.Text, Doc: "What delays and loses: netem where the kernel has it, netem or an error, or nothing.", Default: string(PathAuto), Words: words(string(PathAuto), string(PathNetem), string(PathNone)), Forms: []schema.Form{{Title: "`path`: what netem does; see [paths.md](paths.md)", Keys: pathKeys()}}},
 		{Name: "mtu", Kind: schema.Integer, Doc: "The largest IP packet, in bytes.", Default: fmt.Sprint(DefaultMTU), Min: MinMTU, Max: MaxMTU},
 		{Name: "rate", Kind: schema.Rate, Doc: "In each direction, until a tape says otherwise; 0 holds everything.", Default: "1Gbit", Example: "20Mbit"},
 		{Name: "delay", Kind: schema.Duration, Doc: "One way, in each direction, until a tape says otherwise.", Default: "0s", Example: "35ms"},
 		{Name: "queue", Kind: schema.Queue, Doc: "What the bottleneck's queue holds: a size, or a waiting time that follows the rate.", Default: "225KB", Example: "200ms", Forms: []schema.Form{{Title: "`queue`: limit and kind", Keys: []schema.Key{
-			{Name: "limit", Kind: schema.Queue, Doc: "The same as in place of the mapping.", Example: "200ms", Required: true},
-			{Name: "kind", Kind: schema.Text, Doc: "`codel`: fq_codel, below `tbf` or `htb`.", Default: string(trace.DropTail), Words: words(string(trace.DropTail), string(CoDel))},
+			{Name: "limit", Kind: schema.Queue, Doc: "The same as in place of the mapping. Only kind `cake` may be without: it chooses.", Example: "200ms"},
+			{Name: "kind", Kind: schema.Text, Doc: "`codel`: fq_codel, below any but `cake`. `cake`: CAKE, below `pulse`.", Default: string(trace.DropTail), Words: words(string(trace.DropTail), string(CoDel), string(CAKEQueue))},
 		}}}},
 		{Name: "tree", Kind: schema.Text, Doc: "How bottleneck and path are put together; see [links.md](links.md#trees).", Default: string(TreeSeparated), Words: words(string(TreeSeparated), string(TreeNested), string(TreeEgress))},
 		{Name: "bridge", Kind: schema.Boolean, Doc: "A bridge in place of the router, for devices that bring their own addresses: one network from end to end.", Default: "false"},

@@ -177,6 +177,12 @@ func TestScript(t *testing.T) {
 				t.Links[0].Delay = 35 * time.Millisecond
 			}
 		}},
+		{"pulse", func(t *Topology) {
+			if f, _, err := Probe(); err == nil && f.Plug && f.Prio && f.CAKE {
+				t.Links[0].Shaper, t.Links[1].Shaper = ShaperPulse, ShaperPulse
+				t.Links[1].Queue = trace.Queue{Kind: CAKEQueue}
+			}
+		}},
 		{"nested", func(t *Topology) {
 			t.Links[0].Tree, t.Links[1].Tree, t.Links[1].Shaper = TreeNested, TreeEgress, ShaperHTB
 		}},
@@ -191,7 +197,7 @@ func TestScript(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			// Each runs some hundred programs, which slow kernels take long for.
 			inLab := slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab")
-			if testing.Short() && i > 1 || inLab && c.name != "delay" && c.name != "nested" {
+			if testing.Short() && i > 1 || inLab && c.name != "delay" && c.name != "nested" && c.name != "pulse" {
 				t.Skip("on kernels that start programs quickly only")
 			}
 			unchanged(t)

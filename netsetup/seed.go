@@ -10,16 +10,22 @@ const (
 
 	// featureDuplicate: duplication in a netem that has another one below.
 	featureDuplicate = "netem-duplicate"
+
+	// featurePulseKept: what a pulse lets out has left when the next one comes.
+	featurePulseKept = "pulse-kept"
 )
 
 // Warnings says what links on this kernel cannot do exactly, although they can
 // be built.
 func (f Features) Warnings(t *Topology) []string {
+	var out []string
+	if !f.PulseKept && slices.ContainsFunc(t.Links, func(l Link) bool { return l.pulsed() }) {
+		out = append(out, "this kernel may look at a queue only after the next pulse: up to an eighth of what pulses allow was seen to be lost")
+	}
 	paths := slices.ContainsFunc(t.Links, func(l Link) bool { return l.Path != PathNone })
 	if !paths || !f.Netem {
-		return nil
+		return out
 	}
-	var out []string
 	if !f.NetemSeed {
 		out = append(out, "this kernel's netem ignores its seed: which packets are lost or delayed by jitter differs from run to run")
 	}

@@ -49,6 +49,9 @@ func (l *Link) parseShape(m *conf.Map, at *linkNodes) {
 
 // checkTree refuses a queue of its own below the bucket where netem is.
 func (l *Link) checkTree() error {
+	if l.pulsed() && (l.Tree == TreeNested || l.Tree == TreeEgress) {
+		return fmt.Errorf("tree %s has netem below the bucket, where the plug of a pulse would be: write tree: %s", l.Tree, TreeSeparated)
+	}
 	if l.Queue.Kind != trace.DropTail && (l.Tree == TreeNested || l.Tree == TreeEgress) {
 		return fmt.Errorf("tree %s has netem below the bucket, where the queue of kind %s would be: write tree: %s", l.Tree, l.Queue.Kind, TreeSeparated)
 	}

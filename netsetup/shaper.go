@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"linktape/trace"
@@ -60,6 +61,7 @@ type grant struct {
 	hold   time.Duration // until the next step; 0: not known, a second or more
 	bytes  float64       // of service over hold; 0 where hold is not known
 	closed bool          // nothing leaves
+	rest   float64       // of bytes: what the grant after this one has already
 }
 
 // budget turns the rates of one direction into grants.
@@ -67,6 +69,11 @@ type budget struct {
 	mtu    float64 // bytes of the largest packet
 	credit float64 // bytes that closed steps kept back: less than a packet
 	owed   float64 // bytes that a backlogged queue was granted and did not get, or got too much
+	rest   float64 // bytes of the last pulse that no whole packet of the largest size fits into
+
+	// lost is how long a timer's lateness can void a grant for: a pulse that was not
+	// taken when the next one comes is.
+	lost time.Duration
 
 	backlogged bool // when the counters were read last
 }
@@ -74,14 +81,14 @@ type budget struct {
 // next grants a step at a rate that holds for a time (0: unknown, long).
 func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
 	g := grant{rate: rate, hold: hold}
-	bytes := b.credit + b.owed
-	b.credit, b.owed = 0, 0
+	bytes := b.credit + b.owed + b.rest
+	b.credit, b.owed, b.rest = 0, 0, 0
 	switch {
 	case rate == 0:
 		g.closed = true
 	case hold > 0:
-		bytes += float64(rate) * hold.Seconds() / 8
-		g.closed = bytes < b.mtu
+		bytes += serviceBytes(rate, hold)
+		g.closed = bytes < b.mtu-crumb
 		g.bytes = bytes
 	}
 	if g.closed {
@@ -91,7 +98,20 @@ func (b *budget) next(rate trace.BitRate, hold time.Duration) grant {
 		}
 		b.credit = bytes
 	}
+	if b.lost > 0 && b.backlogged && g.bytes > 0 {
+		// The next pulse voids what this one leaves over, and what that is will be
+		// known too late for it. It is this where all packets are of the largest
+		// size; account settles what it really was.
+		g.rest = max(bytes-math.Floor((bytes+crumb)/b.mtu)*b.mtu, 0)
+		b.rest = g.rest
+	}
 	return g
+}
+
+// serviceBytes is what a rate delivers in a time, exact where that is a whole
+// number of bytes.
+func serviceBytes(rate trace.BitRate, d time.Duration) float64 {
+	return float64(rate) * float64(d) / 8e9
 }
 
 // account settles a step that has ended: what it was granted, how long it
@@ -107,11 +127,11 @@ func (b *budget) account(g grant, lasted time.Duration, served int64, backlog ui
 	if !busy {
 		return
 	}
-	granted := g.bytes
+	granted := g.bytes - g.rest
 	if g.hold == 0 && !g.closed {
 		granted = float64(g.rate) * lasted.Seconds() / 8
 	}
-	most := 2*b.mtu + float64(g.rate)*lateness.Seconds()/8
+	most := 2*b.mtu + float64(g.rate)*max(lateness, b.lost).Seconds()/8
 	b.owed = min(max(granted-float64(served), -most), most)
 }
 
@@ -123,16 +143,20 @@ type shaper struct {
 	limit  int64 // bytes of the queue
 	grant  grant // in force
 
-	leaf  TBF      // what the bucket was last told
-	class HTBClass // what HTB's class was last told
-	queue queue    // below the bucket
+	leaf    TBF      // what the bucket was last told
+	class   HTBClass // what HTB's class was last told
+	queue   queue    // below the bucket
+	plugged int64    // limit that a pulse's plug was last told
 
-	requests [3]request
+	requests [5]request
 }
 
 // newShaper returns the shaper of a link at the topology's initial rate.
 func newShaper(l Link) *shaper {
 	s := &shaper{link: l, budget: budget{mtu: float64(l.MTU)}}
+	if l.pulsed() {
+		s.budget.lost = 2 * l.tick()
+	}
 	s.limit = s.queueBytes(l.Rate)
 	return s
 }
@@ -153,9 +177,13 @@ func (s *shaper) queueBytes(rate trace.BitRate) int64 {
 // create returns the requests that make the bottleneck at the topology's
 // initial rate.
 func (s *shaper) create() []request {
-	out := s.createBucket()
-	if r := s.queue.create(&s.link, s.grant, s.limit); r.kind != 0 {
-		out = append(out[:len(out):len(out)], r)
+	out := slices.Clone(s.createBucket())
+	r := s.queue.create(&s.link, s.grant, s.limit)
+	switch {
+	case s.link.pulsed():
+		return append(out, s.createPulse(r)...)
+	case r.kind != 0:
+		return append(out, r)
 	}
 	return out
 }
@@ -177,14 +205,14 @@ func (s *shaper) createBucket() []request {
 
 // forget makes the next requests complete, whatever was told before.
 func (s *shaper) forget() {
-	s.class, s.leaf = HTBClass{}, TBF{}
+	s.class, s.leaf, s.plugged = HTBClass{}, TBF{}, 0
 	s.queue.forget()
 }
 
 // asleep reports whether the bucket in force can leave its queue waiting for
 // longer than a timer's lateness. No change wakes a queue, and each one refills
-// the bucket, so that what comes next wants a kick then.
-func (s *shaper) asleep() bool { return s.slow(s.leaf.Rate) }
+// the bucket, so that what comes next wants a kick then. A pulse brings its own.
+func (s *shaper) asleep() bool { return !s.link.pulsed() && s.slow(s.leaf.Rate) }
 
 // slow reports whether a packet takes longer than a timer's lateness.
 func (s *shaper) slow(rate trace.BitRate) bool {
@@ -195,16 +223,18 @@ func (s *shaper) slow(rate trace.BitRate) bool {
 // long). The slice is valid until the next call.
 func (s *shaper) next(rate trace.BitRate, hold time.Duration) []request {
 	out := s.nextBucket(rate, hold)
-	r := s.queue.next(&s.link, s.grant, s.limit, s.budget.backlogged)
-	if r.kind == 0 {
-		return out
+	if r := s.queue.next(&s.link, s.grant, s.limit, s.budget.backlogged); r.kind != 0 {
+		// Before the bucket opens: what CAKE sends at an old, low rate would hold
+		// it up at the new one.
+		n := len(out)
+		copy(s.requests[1:], s.requests[:n])
+		s.requests[0] = r
+		out = s.requests[:n+1]
 	}
-	// Before the bucket opens: what CAKE sends at an old, low rate would hold
-	// it up at the new one.
-	n := len(out)
-	copy(s.requests[1:], s.requests[:n])
-	s.requests[0] = r
-	return s.requests[:n+1]
+	if s.link.pulsed() {
+		out = s.nextPulse(out)
+	}
+	return out
 }
 
 // nextBucket is next without the queue below the bucket.
@@ -227,6 +257,9 @@ func (s *shaper) bucket(g grant) TBF {
 		room := time.Duration(2 * float64(s.link.MTU) / (float64(gateRate) / 8) * 1e9)
 		return TBF{Rate: gateRate, Buffer: min(room, math.MaxUint32), MPUBytes: gateMPU, LimitBytes: s.bucketLimit()}
 	}
+	if s.link.pulsed() && g.hold > 0 && g.hold <= s.link.tick() {
+		return s.pulse(g)
+	}
 	burst := float64(s.link.MTU) + float64(g.rate)*lateness.Seconds()/8
 	rate := float64(g.rate)
 	if g.hold > 0 {
@@ -244,7 +277,7 @@ func (s *shaper) bucket(g grant) TBF {
 // one below, the kernel does not look at it, but tc insists on one
 // (sch_tbf.c: tbf_change, fifo_set_limit).
 func (s *shaper) bucketLimit() int64 {
-	if s.link.Queue.Kind != trace.DropTail {
+	if s.link.Queue.Kind != trace.DropTail || s.link.pulsed() {
 		return 1
 	}
 	return s.limit

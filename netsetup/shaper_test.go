@@ -124,6 +124,7 @@ func (m *linkModel) until(end float64) {
 // apply does what Endpoint.Apply does.
 func (m *linkModel) apply(at, hold time.Duration, rate trace.BitRate) {
 	before, asleep := m.shaper.grant, m.shaper.asleep()
+	released := false
 	for _, r := range m.shaper.next(rate, hold) {
 		switch r.kind {
 		case setTBF:
@@ -133,6 +134,10 @@ func (m *linkModel) apply(at, hold time.Duration, rate trace.BitRate) {
 			}
 		case setHTBClass:
 			m.htb.change(r.class)
+		case setPlug:
+			if r.plug.Action == PlugReleaseIndefinite {
+				released = true
+			}
 		}
 	}
 	var backlog uint32
@@ -143,7 +148,7 @@ func (m *linkModel) apply(at, hold time.Duration, rate trace.BitRate) {
 		m.shaper.budget.account(before, at-m.lastAt, int64(m.delivered-m.lastBytes), backlog)
 	}
 	m.begun, m.lastBytes, m.lastAt = true, m.delivered, at
-	if backlog > 0 && asleep && !m.shaper.grant.closed {
+	if released || backlog > 0 && asleep && !m.shaper.grant.closed {
 		m.dequeue()
 	}
 }
@@ -190,7 +195,7 @@ func TestShaperFollowsTape(t *testing.T) {
 	if testing.Short() {
 		seeds = 2
 	}
-	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB} {
+	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB, ShaperPulse} {
 		for _, step := range []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 0} {
 			for _, size := range []int{64, 228, 1000, 1500} {
 				t.Run(fmt.Sprintf("%s/%v/%d", kind, step, size), func(t *testing.T) {
@@ -204,10 +209,16 @@ func TestShaperFollowsTape(t *testing.T) {
 							if step == 0 { // a tape with steps of any length
 								hold = time.Duration(math.Exp(m.rng.Float64()*math.Log(200)) * float64(5*time.Millisecond))
 							}
-							m.until(float64(at))
-							m.apply(at, hold, rate)
+							for end := at + hold; at < end; {
+								part := end - at
+								if kind == ShaperPulse { // as the replay cuts it
+									part = min(part, DefaultTick)
+								}
+								m.until(float64(at))
+								m.apply(at, part, rate)
+								at += part
+							}
 							tape += float64(rate) * hold.Seconds() / 8
-							at += hold
 							m.until(float64(at))
 							if i == 0 { // a link that was idle begins with a full bucket
 								tape = m.delivered
@@ -231,10 +242,41 @@ func TestShaperFollowsTape(t *testing.T) {
 	}
 }
 
+// A backlogged bottleneck of pulses delivers the whole packets of the tape's
+// cumulative bytes by the end of every step, whatever the ticks that the step is
+// cut into have of them.
+func TestPulsesAreWhole(t *testing.T) {
+	for seed := range uint64(20) {
+		const size = 1500
+		m := newLinkModel(t, ShaperPulse, size, seed)
+		at, tape := time.Duration(0), 0.0
+		m.apply(at, DefaultTick, 0)
+		at += DefaultTick
+		m.until(float64(at))
+		// The link was idle: its bucket was full.
+		m.apply(at, DefaultTick, 0)
+		start := m.delivered
+		at += DefaultTick
+		for i, rate := range randomRates(m.rng, 400, 50e6) {
+			hold := time.Duration(1+m.rng.IntN(20)) * DefaultTick
+			for range hold / DefaultTick {
+				m.until(float64(at))
+				m.apply(at, DefaultTick, rate)
+				at += DefaultTick
+				tape += serviceBytes(rate, DefaultTick)
+				m.until(float64(at))
+				if got, want := m.delivered-start, math.Floor((tape+crumb)/size)*size; got != want {
+					t.Fatalf("seed %d, step %d, at %v: delivered %.0f bytes, want %.0f of %.1f", seed, i, at, got, want, tape)
+				}
+			}
+		}
+	}
+}
+
 // A sender that comes and goes never gets more than the tape, but for what a
 // bucket holds: what it did not use while it was idle is lost.
 func TestShaperIdle(t *testing.T) {
-	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB} {
+	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB, ShaperPulse} {
 		for _, size := range []int{64, 757, 1500} {
 			t.Run(fmt.Sprintf("%s/%d", kind, size), func(t *testing.T) {
 				for seed := range uint64(20) {
@@ -271,7 +313,7 @@ func TestShaperIdle(t *testing.T) {
 // A stall, and a step with less than a packet, let nothing through, keep room
 // for packets in the queue, and lose none of the grant.
 func TestShaperClosed(t *testing.T) {
-	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB} {
+	for _, kind := range []ShaperKind{ShaperTBF, ShaperHTB, ShaperPulse} {
 		for _, mtu := range []int{MinMTU, 1500, MaxMTU} {
 			t.Run(fmt.Sprintf("%s/%d", kind, mtu), func(t *testing.T) {
 				l := DefaultLink("a")

@@ -3,6 +3,7 @@ package netsetup
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -191,5 +192,142 @@ func TestStagedAllocs(t *testing.T) {
 	}
 	if got := testing.AllocsPerRun(1000, step); got != 0 {
 		t.Errorf("%v allocations for two steps", got)
+	}
+}
+
+// Of an idle queue the counters are read at every other step, where steps are
+// short; of a backlogged one at each, and wherever the queue may be left asleep.
+func TestStagedUnread(t *testing.T) {
+	const step = 10 * time.Millisecond
+	for _, c := range []struct {
+		name    string
+		edit    func(l *Link)
+		step    time.Duration
+		rate    trace.BitRate
+		backlog uint32
+		stall   bool // the step before the last two
+		want    []bool
+	}{
+		{"idle", func(*Link) {}, step, 5 * trace.Mbit, 0, false, []bool{false, true, false, true, false, true}},
+		{"htb", func(l *Link) { l.UseShaper(ShaperHTB) }, step, 50 * trace.Mbit, 0, false, []bool{false, true, false, true, false, true}},
+		{"backlogged", func(*Link) {}, step, 5 * trace.Mbit, 1500, false, make([]bool, 6)},
+		{"long steps", func(*Link) {}, 13 * time.Millisecond, 5 * trace.Mbit, 0, false, make([]bool, 6)},
+		{"a packet a step", func(*Link) {}, step, trace.Mbit, 0, false, make([]bool, 6)},
+		{"after a stall", func(*Link) {}, step, 5 * trace.Mbit, 0, true, []bool{false, true, false, true, false, false}},
+		{"codel", func(l *Link) { l.Queue.Kind = CoDel }, step, 5 * trace.Mbit, 0, false, make([]bool, 6)},
+		{"one device", func(l *Link) { l.Tree = TreeNested }, step, 5 * trace.Mbit, 0, false, make([]bool, 6)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := DefaultLink("a")
+			c.edit(&l)
+			w, up, _ := fakeLinkOf(l, false)
+			s := stateOf(l)
+			var got []bool
+			for i := range len(c.want) {
+				w.info = QdiscInfo{Bytes: uint64(1000 * i), BacklogBytes: c.backlog}
+				s.Rate = c.rate
+				if c.stall && i == len(c.want)-2 {
+					s.Rate = 0
+				}
+				w.sent = nil
+				a, err := up.Apply(time.Duration(i)*c.step, c.step, &s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked := strings.Contains(strings.Join(w.types(t), " "), "read")
+				if asked == a.Carried {
+					t.Errorf("step %d: carried %v, and asked for the counters %v", i, a.Carried, asked)
+				}
+				if want := uint64(1000 * i); c.backlog > 0 {
+					// The kicks are taken out of the counters.
+				} else if !a.Carried && a.Bytes != want || a.Carried && a.Bytes != want-1000 {
+					t.Errorf("step %d: %d bytes, carried %v", i, a.Bytes, a.Carried)
+				}
+				got = append(got, a.Carried)
+			}
+			if c.stall { // the stall itself may go without, but not what ends it
+				got[len(got)-2] = false
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("carried\n got %v\nwant %v", got, c.want)
+			}
+		})
+	}
+
+	// What is not asked to be answered is refused all the same, by the direction
+	// whose step it was; the other direction of the call is not concerned.
+	w, up, down := fakeLink(ShaperTBF, false)
+	s := stateOf(DefaultLink("a"))
+	both := func(at time.Duration) {
+		t.Helper()
+		for _, e := range []*Endpoint{up, down} {
+			if err := e.Prepare(at, step, &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	both(0)
+	commit(t, up)
+	commit(t, down)
+	w.batches, w.sent = 0, nil
+	both(step)
+	w.refuse, w.kind, w.errno, w.text, w.ifindex = rtmNewQdisc, "tbf", syscall.EINVAL, "not today", 2
+	if a := commit(t, up); !a.Carried || w.batches != 1 {
+		t.Errorf("got %+v in %d calls", a, w.batches)
+	}
+	var k *KernelError
+	if _, err := down.Commit(); !errors.As(err, &k) || k.Text != "not today" || !strings.Contains(err.Error(), "set a.down") {
+		t.Errorf("a refusal that was not asked for: got error %v", err)
+	}
+	wantTypes(t, w, "tbf 1 on 1", "tbf 1 on 2")
+	w.refuse = 0
+	both(2 * step)
+	if a, b := commit(t, up), commit(t, down); a.Carried || b.Carried || a.Messages < 5 {
+		t.Errorf("after a refusal: %+v and %+v", a, b)
+	}
+	// One direction reads, the other does not: each way round.
+	w.info.BacklogBytes = 1500
+	both(4 * step)
+	commit(t, up)
+	commit(t, down)
+	for i := range 4 {
+		up.last.BacklogBytes, down.last.BacklogBytes = 0, 0
+		down.shaper.budget.backlogged = i%2 == 0
+		up.shaper.budget.backlogged = !down.shaper.budget.backlogged
+		up.steps, down.steps = 1, 1
+		w.info.Bytes += 1000
+		both(time.Duration(5+i) * step)
+		if a, b := commit(t, up), commit(t, down); a.Carried == b.Carried || max(a.Bytes, b.Bytes) != w.info.Bytes {
+			t.Errorf("turn %d: %+v and %+v", i, a, b)
+		}
+	}
+	// Counters that are asked for and do not come.
+	up.last.BacklogBytes, down.last.BacklogBytes = 0, 0
+	down.shaper.budget.backlogged, up.shaper.budget.backlogged = false, true
+	up.steps, down.steps = 1, 1
+	both(9 * step)
+	w.silent = true
+	if _, err := up.Commit(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got error %v", err)
+	}
+}
+
+// A grant that is given up has not been made: what the link was owed before is
+// owed again, and the step in force is settled as what it was.
+func TestStagedCancelKeepsGrants(t *testing.T) {
+	_, up, _ := fakeLink(ShaperTBF, false)
+	s := stateOf(DefaultLink("a"))
+	apply(t, up, 0, &s)
+	up.shaper.budget.owed, up.shaper.budget.credit = 700, 90
+	budget, grant := up.shaper.budget, up.shaper.grant
+	slow := s
+	slow.Rate = trace.Kbit
+	prepare(t, up, 1, &slow)
+	if up.shaper.budget == budget || up.shaper.grant == grant {
+		t.Fatal("the step was not granted anything")
+	}
+	up.Cancel()
+	if up.shaper.budget != budget || up.shaper.grant != grant {
+		t.Errorf("got budget %+v, grant %+v; want %+v, %+v", up.shaper.budget, up.shaper.grant, budget, grant)
 	}
 }

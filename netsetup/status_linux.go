@@ -275,6 +275,10 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 				root = "htb"
 			}
 			present = present && v.qdisc(o.Device, handleBottleneck) == root
+			if o.Link.pulsed() {
+				present = present && v.qdisc(o.Device, handlePlug) == "plug" &&
+					(o.Link.Queue.Kind == trace.DropTail || v.qdisc(o.Device, handleBands) == "prio")
+			}
 			switch o.Link.Queue.Kind {
 			case CAKEQueue:
 				present = present && v.qdisc(o.Device, handleQueue) == "cake"
@@ -409,6 +413,8 @@ func (v *view) direction(l *Link, ifb, out string) DirStatus {
 		switch class, ok := v.classes[ifb]; {
 		case t.MPUBytes == gateMPU:
 			s.Rate = 0
+		case t.Rate == pulseRate && l.pulsed():
+			s.Pulsed = true
 		case ok:
 			s.Rate = min(t.Rate, class)
 		default:

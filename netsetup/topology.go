@@ -17,10 +17,14 @@ type ShaperKind string
 
 // The bottlenecks.
 const (
-	ShaperAuto ShaperKind = "auto" // tbf or htb, as the tape's steps and rates need it: [ChooseShaper]
+	ShaperAuto ShaperKind = "auto" // tbf, htb or pulse, as the tape's steps and rates need it: [ChooseShaper]
 	ShaperTBF  ShaperKind = "tbf"  // token bucket (net/sched/sch_tbf.c), granted step by step
 	ShaperHTB  ShaperKind = "htb"  // hierarchical token bucket (net/sched/sch_htb.c), gated by a TBF leaf
 	ShaperCAKE ShaperKind = "cake" // CAKE (net/sched/sch_cake.c) below a token bucket, which grants step by step
+
+	// ShaperPulse gives the bytes of each tick at once (a token bucket over
+	// net/sched/sch_plug.c): delivery opportunities, as Mahimahi has them.
+	ShaperPulse ShaperKind = "pulse"
 )
 
 // PathKind says how a link delays and loses packets.
@@ -72,7 +76,11 @@ type Link struct {
 	// Why says how auto came to Shaper; empty where it was asked for by name.
 	Why string `json:"shaper_why,omitempty"`
 
-	CAKE CAKEOptions `json:"cake,omitzero"` // of ShaperCAKE
+	CAKE CAKEOptions `json:"cake,omitzero"` // of a queue of kind cake
+
+	// Tick is the longest time from one pulse of ShaperPulse to the next, MinTick
+	// to MaxTick; 0: DefaultTick. A tape's step that is longer is cut into ticks.
+	Tick time.Duration `json:"tick_ns,omitempty"`
 
 	Impair Impairments `json:"impairments,omitzero"` // of the path
 
@@ -95,6 +103,7 @@ func (l *Link) UseShaper(kind ShaperKind) {
 		l.Queue = trace.Queue{Kind: CAKEQueue}
 	case kind == ShaperCAKE:
 		l.Queue.Kind = CAKEQueue
+	case kind == ShaperPulse: // any queue
 	case l.Queue == trace.Queue{Kind: CAKEQueue}:
 		l.Queue = unset
 	case l.Queue.Kind == CAKEQueue:
@@ -147,7 +156,7 @@ func ReadTopology(file string) (*Topology, error) {
 //	links:
 //	  att: {}               # every default
 //	  vzw:
-//	    shaper: htb         # auto (default), tbf, htb or cake
+//	    shaper: htb         # auto (default), tbf, htb, pulse or cake
 //	    queue: 300KB        # or a duration, which follows the rate: 200ms; or {limit: 200ms, kind: codel}
 //	    mtu: 1500
 //	    path: netem         # auto (default), netem or none; or a mapping of what it does, docs/paths.md
@@ -204,13 +213,21 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 	}
 	m := value.Map()
 	if n, ok := m.Get("shaper"); ok {
-		l.Shaper = ShaperKind(n.OneOf(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE)))
+		l.Shaper = ShaperKind(n.OneOf(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE), string(ShaperPulse)))
 	}
-	if n, ok := m.Get("cake"); ok {
-		if l.Shaper != ShaperCAKE {
-			n.Errorf("these are parameters of CAKE: write shaper: cake beside them, or leave them out")
+	cakeNode, hasCAKE := m.Get("cake")
+	if hasCAKE {
+		l.CAKE = parseCAKE(cakeNode)
+	}
+	if n, ok := m.Get("tick"); ok {
+		l.Tick = n.Duration()
+		switch {
+		case n.Failed():
+		case !l.pulsed():
+			n.Errorf("a tick is of pulses: write shaper: pulse beside it, or leave it out")
+		case l.Tick < MinTick || l.Tick > MaxTick:
+			n.Errorf("tick outside %v to %v", MinTick, MaxTick)
 		}
-		l.CAKE = parseCAKE(n)
 	}
 	pathNode, hasPath := m.Get("path")
 	if hasPath && !pathNode.IsMap() {
@@ -238,6 +255,9 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 		l.Queue = parseQueue(n, l.Shaper, l.MTU)
 	} else {
 		l.UseShaper(l.Shaper)
+	}
+	if hasCAKE && l.Queue.Kind != CAKEQueue {
+		cakeNode.Errorf("these are parameters of CAKE: write shaper: cake beside them, or leave them out")
 	}
 	at := linkNodes{key: key}
 	l.parseShape(m, &at)
@@ -271,18 +291,27 @@ func parseQueue(n conf.Node, shaper ShaperKind, mtu int) trace.Queue {
 	}
 	if n.IsMap() {
 		m := n.Map()
-		limit = m.Require("limit")
+		var has bool
+		limit, has = m.Get("limit")
 		if k, ok := m.Get("kind"); ok {
-			word := trace.QueueKind(k.OneOf(string(trace.DropTail), string(CoDel)))
+			word := trace.QueueKind(k.OneOf(string(trace.DropTail), string(CoDel), string(CAKEQueue)))
 			switch {
 			case k.Failed():
 			case shaper == ShaperCAKE:
 				k.Errorf("CAKE has a queue of its own: leave the kind out, or choose another shaper")
+			case word == CAKEQueue && shaper != ShaperPulse:
+				k.Errorf("%s does not go over CAKE: write shaper: cake without a kind, or shaper: pulse", shaper)
 			default:
 				kind = word
 			}
 		}
+		if !has && kind != CAKEQueue {
+			limit = m.Require("limit")
+		}
 		m.Done()
+		if !has && kind == CAKEQueue {
+			return trace.Queue{Kind: CAKEQueue}
+		}
 	}
 	q, err := queueOf(limit.String(), kind, mtu)
 	if err != nil && !limit.Failed() {
@@ -367,11 +396,15 @@ func (t *Topology) Check() error {
 			return fmt.Errorf("topology: link %s: named twice", l.Name)
 		case l.Name == SenderEnd || l.Name == ReceiverEnd:
 			return fmt.Errorf("topology: link %s: the name is kept for an end: choose another", l.Name)
-		case l.Shaper != ShaperAuto && l.Shaper != ShaperTBF && l.Shaper != ShaperHTB && l.Shaper != ShaperCAKE:
-			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s, %s, %s or %s", l.Name, l.Shaper, ShaperAuto, ShaperTBF, ShaperHTB, ShaperCAKE)
-		case (l.Shaper == ShaperCAKE) != (l.Queue.Kind == CAKEQueue):
-			return fmt.Errorf("topology: link %s: shaper %s with a queue of kind %q: only shaper %s has kind %q", l.Name, l.Shaper, l.Queue.Kind, ShaperCAKE, CAKEQueue)
-		case l.CAKE != (CAKEOptions{}) && l.Shaper != ShaperCAKE:
+		case l.Shaper != ShaperAuto && l.Shaper != ShaperTBF && l.Shaper != ShaperHTB && l.Shaper != ShaperCAKE && l.Shaper != ShaperPulse:
+			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s, %s, %s, %s or %s", l.Name, l.Shaper, ShaperAuto, ShaperTBF, ShaperHTB, ShaperCAKE, ShaperPulse)
+		case (l.Shaper == ShaperCAKE) != (l.Queue.Kind == CAKEQueue) && !l.pulsed():
+			return fmt.Errorf("topology: link %s: shaper %s with a queue of kind %q: shaper %s has kind %q, %s may have it, and no other", l.Name, l.Shaper, l.Queue.Kind, ShaperCAKE, CAKEQueue, ShaperPulse)
+		case l.Tick != 0 && !l.pulsed():
+			return fmt.Errorf("topology: link %s: a tick with shaper %s: only %s has one", l.Name, l.Shaper, ShaperPulse)
+		case l.Tick != 0 && (l.Tick < MinTick || l.Tick > MaxTick):
+			return fmt.Errorf("topology: link %s: tick %v: outside %v to %v", l.Name, l.Tick, MinTick, MaxTick)
+		case l.CAKE != (CAKEOptions{}) && l.Queue.Kind != CAKEQueue:
 			return fmt.Errorf("topology: link %s: parameters of CAKE with shaper %s: set shaper %s or leave them out", l.Name, l.Shaper, ShaperCAKE)
 		case l.CAKE.RTT != 0 && (l.CAKE.RTT < MinCAKERTT || l.CAKE.RTT > MaxCAKERTT):
 			return fmt.Errorf("topology: link %s: cake: rtt %v: outside %v to %v", l.Name, l.CAKE.RTT, MinCAKERTT, MaxCAKERTT)

@@ -148,6 +148,14 @@ func TestParseShapers(t *testing.T) {
 			l.Shaper, l.Queue = ShaperCAKE, trace.Queue{Kind: CAKEQueue, LimitTime: time.Second}
 			l.CAKE = CAKEOptions{Diffserv: "diffserv4", Flows: "dual-dsthost", RTT: 50 * time.Millisecond}
 		}},
+		{"{shaper: pulse, queue: 300KB}", func(l *Link) { l.Shaper, l.Queue.LimitBytes = ShaperPulse, 300_000 }},
+		{"{shaper: pulse, tick: 1ms, queue: {kind: cake}, cake: {rtt: 50ms}}", func(l *Link) {
+			l.Shaper, l.Tick, l.Queue = ShaperPulse, time.Millisecond, trace.Queue{Kind: CAKEQueue}
+			l.CAKE.RTT = 50 * time.Millisecond
+		}},
+		{"{shaper: pulse, queue: {kind: codel, limit: 1s}}", func(l *Link) {
+			l.Shaper, l.Queue = ShaperPulse, trace.Queue{Kind: CoDel, LimitTime: time.Second}
+		}},
 	} {
 		t.Run(c.text, func(t *testing.T) {
 			got, err := ParseTopology("f.yaml", []byte("links: {a: "+c.text+"}\n"))
@@ -215,12 +223,17 @@ func TestTopologyCheck(t *testing.T) {
 		{"CoDel", func(l *Link) { l.Queue.Kind = CoDel }, ""},
 		{"CAKE", func(l *Link) { l.UseShaper(ShaperCAKE) }, ""},
 		{"AQM", func(l *Link) { l.Queue.Kind = "red" }, `topology: link att: queue: unknown kind "red": only "droptail", "codel" and "cake" can be built`},
-		{"CAKE without its queue", func(l *Link) { l.Shaper = ShaperCAKE }, `topology: link att: shaper cake with a queue of kind "droptail": only shaper cake has kind "cake"`},
+		{"CAKE without its queue", func(l *Link) { l.Shaper = ShaperCAKE }, `topology: link att: shaper cake with a queue of kind "droptail": shaper cake has kind "cake", pulse may have it, and no other`},
 		{"CAKE's queue alone", func(l *Link) { l.Queue.Kind = CAKEQueue }, `topology: link att: shaper auto with a queue of kind "cake"`},
 		{"CAKE's options alone", func(l *Link) { l.CAKE.RTT = time.Second }, "topology: link att: parameters of CAKE with shaper auto: set shaper cake or leave them out"},
 		{"diffserv", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.Diffserv = "x" }, `topology: link att: cake: unknown diffserv "x": set one of diffserv3, `},
 		{"flows", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.Flows = "x" }, `topology: link att: cake: unknown flows "x": set one of flowblind, `},
 		{"rtt", func(l *Link) { l.UseShaper(ShaperCAKE); l.CAKE.RTT = 1 }, "topology: link att: cake: rtt 1ns: outside 100µs to 16m40s"},
+		{"pulse", func(l *Link) { l.Shaper, l.Tick = ShaperPulse, 2*time.Millisecond }, ""},
+		{"pulse over CAKE", func(l *Link) { l.Shaper, l.Queue = ShaperPulse, trace.Queue{Kind: CAKEQueue} }, ""},
+		{"pulse in a nested tree", func(l *Link) { l.Shaper, l.Tree = ShaperPulse, TreeNested }, "topology: link att: tree nested has netem below the bucket, where the plug of a pulse would be"},
+		{"tick", func(l *Link) { l.Shaper, l.Tick = ShaperPulse, time.Second }, "topology: link att: tick 1s: outside 1ms to 10ms"},
+		{"tick alone", func(l *Link) { l.Tick = time.Millisecond }, "topology: link att: a tick with shaper auto: only pulse has one"},
 		{"CAKE's memory", func(l *Link) { l.Queue.LimitBytes = 11999; l.UseShaper(ShaperCAKE) }, "topology: link att: queue: outside two packets in the kernel's memory (12000 bytes)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,6 +8,8 @@ type density struct {
 	counts [ahead/time.Second + 2]int64 // in it and the seconds before
 	most   int64                        // in all of these together
 	all    int64
+
+	ticks []time.Duration // by direction, of [schedule]
 }
 
 // add counts a step at a time since the window's start, in order.
@@ -34,6 +36,11 @@ func (d *density) room(span time.Duration) int {
 	n := 2 * d.most // the end of the window and its start
 	if span < ahead {
 		n = d.all * int64(ahead/max(span, time.Millisecond)+2)
+	}
+	for _, t := range d.ticks {
+		if t > 0 {
+			n += int64(2 * ahead / t)
+		}
 	}
 	return int(min(max(n, leastEntries), mostEntries))
 }

@@ -23,6 +23,8 @@ type Entry struct {
 	Dir   int           // index of the direction
 	Loop  int           // how often the window has been played before
 	State trace.State
+
+	reading uint32 // which one of the tape it comes from: each skip begins another
 }
 
 // Source is a tape to read: a [trace.Reader].
@@ -42,6 +44,7 @@ type schedule struct {
 	speed     float64               // of the tape's time against the replay's; 0: 1
 	skip      time.Duration         // since the epoch: what is over by then is left out
 	ratesOnly bool
+	ticks     []time.Duration // by direction: how long a step may hold at most; 0, or nil: as long as it likes
 	emit      func(*Entry) error
 
 	// pace waits until steps from an instant on are wanted. What lies more than
@@ -52,6 +55,7 @@ type schedule struct {
 	first   int     // number of pending[0] among all entries
 	last    []int   // by direction: number of its last entry, −1: none yet
 	states  []trace.State
+	again   []time.Duration // by direction: when its step is told again at the latest; −1: never
 }
 
 // run reads the window, over and over where it loops, until emit fails or the
@@ -59,8 +63,10 @@ type schedule struct {
 func (s *schedule) run() error {
 	s.last = make([]int, len(s.dirs))
 	s.states = make([]trace.State, len(s.dirs))
+	s.again = make([]time.Duration, len(s.dirs))
+	s.pending, s.first = s.pending[:0], 0
 	for i := range s.last {
-		s.last[i] = -1
+		s.last[i], s.again[i] = -1, -1
 	}
 	enter := s.from + min(s.unscaled(s.skip%s.span()), s.to-s.from-1)
 	for loop := int(s.skip / s.span()); ; loop++ {
@@ -68,6 +74,9 @@ func (s *schedule) run() error {
 			return err
 		}
 		if !s.loops && loop+1 >= s.times {
+			if err := s.repeat(s.length()); err != nil {
+				return err
+			}
 			return s.release(s.length(), true)
 		}
 		enter = s.from
@@ -144,14 +153,11 @@ func (s *schedule) add(st *trace.Step, loop int, enter time.Duration) error {
 		state = ratesOf(state)
 	}
 	at := max(time.Duration(loop)*s.span()+s.scaled(max(st.At-s.from, 0)), s.skip)
-	if err := s.release(at-horizon, false); err != nil {
+	if err := s.repeat(at); err != nil {
 		return err
 	}
-	// Only after the release: what waits here may be due before pace returns.
-	if s.pace != nil {
-		if err := s.pace(at); err != nil {
-			return err
-		}
+	if err := s.reach(at); err != nil {
+		return err
 	}
 	if n := s.last[dir]; n >= 0 {
 		if s.states[dir] == state {
@@ -166,10 +172,66 @@ func (s *schedule) add(st *trace.Step, loop int, enter time.Duration) error {
 			p.Hold = at - p.At
 		}
 	}
-	s.last[dir], s.states[dir] = s.first+len(s.pending), state
-	s.pending = append(s.pending, Entry{At: at, Tape: max(st.At, enter), Dir: dir, Loop: loop, State: state})
+	s.states[dir] = state
+	return s.append(Entry{At: at, Tape: max(st.At, enter), Dir: dir, Loop: loop, State: state})
+}
+
+// append takes an entry of an instant that has been reached in.
+func (s *schedule) append(e Entry) error {
+	s.last[e.Dir] = s.first + len(s.pending)
+	s.pending = append(s.pending, e)
+	if s.ticks != nil && s.ticks[e.Dir] > 0 {
+		tick := s.ticks[e.Dir]
+		s.again[e.Dir] = (e.At/tick + 1) * tick // all directions at the same instants
+	}
 	// What knows its hold need not wait for the horizon.
-	return s.release(at-horizon, false)
+	return s.release(e.At-horizon, false)
+}
+
+// reach emits what is more than the horizon before an instant, and waits until
+// steps from it on are wanted.
+func (s *schedule) reach(at time.Duration) error {
+	// First the release: what waits here may be due before pace returns.
+	if err := s.release(at-horizon, false); err != nil || s.pace == nil {
+		return err
+	}
+	return s.pace(at)
+}
+
+// repeat cuts the steps that go on until an instant, where they may not hold for
+// that long: it tells them again at every tick before it.
+func (s *schedule) repeat(until time.Duration) error {
+	if s.ticks == nil {
+		return nil
+	}
+	for {
+		at := until
+		for _, t := range s.again {
+			if t >= 0 {
+				at = min(at, t)
+			}
+		}
+		if at == until {
+			return nil
+		}
+		if err := s.reach(at); err != nil {
+			return err
+		}
+		for dir, t := range s.again {
+			if t != at {
+				continue
+			}
+			if n := s.last[dir]; n >= s.first {
+				p := &s.pending[n-s.first]
+				p.Hold = at - p.At
+			}
+			loop := int(at / s.span())
+			tape := min(s.from+s.unscaled(at%s.span()), s.to-1)
+			if err := s.append(Entry{At: at, Tape: tape, Dir: dir, Loop: loop, State: s.states[dir]}); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // release emits the entries from the front that know their hold or lie before

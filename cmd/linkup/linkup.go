@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		&ucli.StringFlag{Name: "name", Value: defaultRun, Usage: "name of the run; several live side by side"},
 		&ucli.StringFlag{Name: "links", Usage: "build the named `LINKS` (a,b,c) with every default, without a file"},
 		&ucli.StringFlag{Name: "tape", Usage: "build the links of a `TAPE`, with its queues"},
-		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: auto, tbf, htb or cake", Value: string(netsetup.ShaperAuto)},
+		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: auto, tbf, htb, pulse or cake", Value: string(netsetup.ShaperAuto)},
 		&ucli.StringFlag{Name: "for", Usage: "where the shaper is auto, choose it for `TAPE`; default: that of --tape"},
 	}
 	asJSON := &ucli.BoolFlag{Name: "json", Usage: "print JSON"}
@@ -335,6 +335,9 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 			rate, delay, loss := "closed", "-", "-"
 			if d.Rate > 0 {
 				rate = d.Rate.String()
+			}
+			if d.Pulsed {
+				rate = "pulses"
 			}
 			if l.Netem {
 				delay, loss = d.Delay.String(), d.Loss.String()

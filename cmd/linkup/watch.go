@@ -151,6 +151,9 @@ func figuresOf(s *netsetup.Sample) figures {
 	if s.Rate > 0 {
 		f.rate = rate(s.Rate)
 	}
+	if s.Pulsed {
+		f.rate = "pulses"
+	}
 	if !s.Carrier {
 		f.rate = "no carrier"
 	}

@@ -4,7 +4,7 @@
 // it makes a tape, builds the links, replays the tape while UDP saturates each
 // link, and shows what the tape allowed and what arrived.
 //
-//	demo [--bin DIR] [--out DIR] [--shaper auto|tbf|htb|cake] [--tape TAPE] [--duration D]
+//	demo [--bin DIR] [--out DIR] [--shaper auto|tbf|htb|pulse|cake] [--tape TAPE] [--duration D]
 //
 // Without --tape it synthesizes the library's three-carrier drive. The load
 // is bounded: it runs inside the run's namespaces and stops by itself. Exit
@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.StringVar(&d.bin, "bin", "bin", "directory of the commands")
 	f.StringVar(&d.out, "out", "out/demo", "directory of the results")
 	f.StringVar(&d.tape, "tape", "", "tape to replay; empty: synthesize a three-carrier drive")
-	f.StringVar(&d.shaper, "shaper", "tbf", "bottleneck of the links: auto, tbf, htb or cake")
+	f.StringVar(&d.shaper, "shaper", "tbf", "bottleneck of the links: auto, tbf, htb, pulse or cake")
 	f.StringVar(&d.name, "name", "demo", "name of the run")
 	f.DurationVar(&d.duration, "duration", defaultDuration, "how long to replay")
 	f.DurationVar(&d.from, "from", 0, "where on the tape to begin")

@@ -22,6 +22,7 @@ type dirLog struct {
 	Direction
 	begun   bool
 	row     replay.LogRow // in force
+	readAt  time.Duration // when the counters were read last
 	first   int64         // delivered bytes at the first step
 	packets int64         // the same
 	drops   int64         // the same
@@ -98,7 +99,12 @@ func (l *logReader) add(row *replay.LogRow) {
 		d.begun, d.first, d.packets, d.drops = true, row.Bytes, row.Packets, row.Drops
 	} else {
 		l.hold(d, time.Duration(row.Due))
-		r.spread(d.bytes, time.Duration(d.row.Due), time.Duration(row.Due), float64(max(row.Bytes-d.row.Bytes, 0)))
+		if !row.Carried {
+			r.spread(d.bytes, d.readAt, time.Duration(row.Due), float64(max(row.Bytes-d.row.Bytes, 0)))
+		}
+	}
+	if !row.Carried {
+		d.readAt = time.Duration(row.Due)
 	}
 	if what := whatOf(row); d.event == nil || d.event.Label != row.Label || d.event.What != what {
 		l.endEvent(d, time.Duration(row.Due))

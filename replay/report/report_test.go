@@ -204,6 +204,24 @@ func TestReadKilled(t *testing.T) {
 	}
 }
 
+// What was delivered at steps whose counters were not read is spread over the time
+// since they were.
+func TestReadCarried(t *testing.T) {
+	m := make10s()
+	m.manifest.Counters = 0
+	want := read(t, m.write(t, false)).Directions[0].bytes
+	for i := 2; i < len(m.log); i += 4 {
+		r := &m.log[i]
+		r.Carried, r.Bytes = true, m.log[i-2].Bytes
+	}
+	got := read(t, m.write(t, false)).Directions[0].bytes
+	for i := range 98 { // the last step but one is the last that was read
+		if !near(got[i], want[i]) || want[i] == 0 {
+			t.Errorf("bin %d: got %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
 // Without counters, what was delivered is the log's.
 func TestReadWithoutCounters(t *testing.T) {
 	m := make10s()
