@@ -124,7 +124,7 @@ func BenchmarkUpdateRatio(b *testing.B) {
 	at := time.Duration(0)
 	next := func(hold time.Duration) time.Duration {
 		at += hold
-		s.Rate = trace.BitRate(10+at/time.Millisecond%7) * trace.Mbit
+		s.Rate = trace.BitRate(10+at/(10*time.Millisecond)%5) * trace.Mbit
 		return hold
 	}
 	raw := func() error { // its number stays 0: nothing else is on its way
