@@ -79,6 +79,9 @@ lab: kernel
 	bin/lab run -- bin/demo --bin bin --out out/lab
 	@echo "== the lab itself; three runs of each experiment leave the same bytes"
 	$(INLAB) $(TOOL) gotestsum --format pkgname -- -count=1 -p 1 -timeout 20m ./cmd/lab ./internal/lab
+	@echo "== trials in the lab, and the commands of their documents"
+	$(INLAB) $(TOOL) gotestsum --format pkgname -- -count=1 -timeout 20m ./cmd/trial
+	$(INLAB) $(TOOL) gotestsum --format pkgname -- -count=1 -timeout 20m -run 'TestDocuments' ./internal/house
 
 # RUNS of each experiment, which must leave the same bytes, and SUITES runs in
 # the lab of every test that needs root. Not part of make test: an hour or two.

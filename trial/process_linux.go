@@ -23,12 +23,13 @@ import (
 
 // process is one side of a stack, in its end of the run.
 type process struct {
-	side stack.Side
-	argv []string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended and its output is read
-	err  error         // how it ended, once done
-	logs []string      // files
+	side   stack.Side
+	argv   []string
+	cmd    *exec.Cmd
+	exited chan struct{}    // closed when it has ended, though what it has started may live
+	state  *os.ProcessState // how it ended, once exited
+	done   chan struct{}    // closed when its output is read, too
+	pipes  []io.Closer
 
 	mu   sync.Mutex
 	last []string // lines that it wrote last
@@ -42,7 +43,7 @@ func startProcess(inside []string, run, part string, side stack.Side, c stack.Co
 		return nil, err
 	}
 	argv := append(append(append([]string{}, inside...), run, part, "--", program), c.Argv[1:]...)
-	p := &process{side: side, argv: c.Argv, cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	p := &process{side: side, argv: c.Argv, cmd: exec.Command(argv[0], argv[1:]...), exited: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), c.Env...)
 	// A group of its own, so that what it starts ends with it and an interrupt at
 	// the terminal reaches it through us alone.
@@ -63,7 +64,7 @@ func startProcess(inside []string, run, part string, side stack.Side, c stack.Co
 		if err != nil {
 			return nil, err
 		}
-		p.logs = append(p.logs, name)
+		p.pipes = append(p.pipes, pipe)
 		outputs = append(outputs, output{s, pipe, f})
 	}
 	started := make(chan error, 1)
@@ -91,8 +92,10 @@ func startProcess(inside []string, run, part string, side stack.Side, c stack.Co
 				})
 			})
 		}
+		// Not cmd.Wait, which would wait for all who have the pipes.
+		p.state, _ = p.cmd.Process.Wait()
+		close(p.exited)
 		readers.Wait()
-		p.err = p.cmd.Wait()
 	}()
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start the %s: %w", side, err)
@@ -150,34 +153,46 @@ func (p *process) said() string {
 
 // ended is the error of a process that ended by itself.
 func (p *process) ended() error {
-	how := "it ended with exit status 0"
-	if p.err != nil {
-		how = p.err.Error()
-	}
-	return fmt.Errorf("the %s stopped before the trial's end (%s): %s\n%s", p.side, how, strings.Join(p.argv, " "), p.said())
+	within(p.done, outputWait) // what it said last may be under way
+	return fmt.Errorf("the %s stopped before the trial's end (%v): %s\n%s", p.side, p.state, strings.Join(p.argv, " "), p.said())
 }
 
-// grace is the time that a process has to end by itself.
-const grace = 2 * time.Second
+// Times that a process has to end by itself, and its output to come.
+const (
+	grace      = 2 * time.Second
+	outputWait = 200 * time.Millisecond
+)
+
+// within reports whether a channel is closed within a time.
+func within(c <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c:
+		return true
+	case <-t.C:
+		return false
+	}
+}
 
 // stop ends a process and what it has started: SIGINT, and SIGKILL where that does
-// not help. It reports whether it had to.
+// not help. It reports whether the process itself needed the latter.
 func (p *process) stop() (killed bool) {
 	pid := p.cmd.Process.Pid
 	select {
-	case <-p.done:
+	case <-p.exited:
 	default:
 		unix.Kill(-pid, unix.SIGINT)
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-p.done:
-		case <-timer.C:
-			killed = true
-		}
+		killed = !within(p.exited, grace)
 	}
 	unix.Kill(-pid, unix.SIGKILL) // what it has left, or itself
-	<-p.done
+	<-p.exited
+	if !within(p.done, grace) { // something of its kind has left the group
+		for _, c := range p.pipes {
+			c.Close()
+		}
+		<-p.done
+	}
 	return killed
 }
 

@@ -63,6 +63,7 @@ type runner struct {
 	receiver *process
 	conn     *net.UDPConn // of the source
 	sink     *net.UDPConn
+	flows    []*flow // of cross traffic
 }
 
 // Run runs a trial, whose folder holds the tape already ([MakeTape]). It returns
@@ -231,6 +232,15 @@ func (r *runner) inside(ctx context.Context, meta *trace.Meta) (err error) {
 		defer r.conn.Close()
 		defer r.sink.Close()
 	}
+	sinks, err := r.openCross()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range sinks {
+			s.Close()
+		}
+	}()
 	return r.play(ctx, meta)
 }
 
@@ -324,6 +334,9 @@ func (r *runner) startSides(ctx context.Context) error {
 		return err
 	}
 	r.m.Sender, r.m.Receiver = sender.Argv, receiver.Argv
+	for _, w := range r.Stack.Warnings(r.setup) {
+		r.find("%s", w)
+	}
 	start := func(side stack.Side, part string, c stack.Command) (*process, error) {
 		parser := r.Stack.Parser(r.setup, side)
 		return startProcess(r.Inside, r.Run, part, side, c, filepath.Join(r.dir, LogDir), func(s stack.Stream, line []byte) {
@@ -384,10 +397,10 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) error {
 	defer t.Stop()
 	var s, v <-chan struct{}
 	if r.sender != nil {
-		s = r.sender.done
+		s = r.sender.exited
 	}
 	if r.receiver != nil {
-		v = r.receiver.done
+		v = r.receiver.exited
 	}
 	select {
 	case <-t.C:

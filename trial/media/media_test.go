@@ -96,7 +96,9 @@ func TestOtherPieces(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	const n = 60
-	without := func(all [][]byte, from, to int) [][]byte { return append(append([][]byte{}, all[:from]...), all[to:]...) }
+	without := func(all [][]byte, from, to int) [][]byte {
+		return append(append([][]byte{}, all[:from]...), all[to:]...)
+	}
 	for _, c := range []struct {
 		name   string
 		change func(all [][]byte) [][]byte

@@ -92,6 +92,9 @@ func (a *analysis) readApplied() error {
 			at = 0 // what was there before the first step is not known
 		}
 		a.hold(l, d, at)
+		if row.Kicked && dir == trace.Up {
+			l.kicks++
+		}
 		if d.begun && dir == trace.Up && row.Rate < d.row.Rate {
 			if i := a.binOf(at); i >= 0 && l.fell[i] == 0 {
 				l.fell[i] = at
@@ -196,7 +199,7 @@ func (l *link) events() []*event {
 		carrier, stall = carrier || o.what == noCarrier, stall || o.what == stalled
 		switch {
 		case carrier:
-			e.mode = "carrier-down"
+			e.mode = carrierDown
 		case stall && up:
 			e.mode = "stall"
 		case stall:

@@ -21,6 +21,7 @@ type link struct {
 	outages  []outage
 	capacity []float64 // bits allowed in each bin
 	allowed  float64   // in the window
+	kicks    float64   // frames that woke the queue, which the counters count as packets
 	fell     []int64   // of each bin the instant at which the capacity fell first; 0: it did not
 
 	counters counterState
@@ -37,8 +38,9 @@ type link struct {
 	delay                          sample // upwards, in the window
 
 	sentTotal, gotTotal cumulative // packets of anything
-	again, data         cumulative // retransmissions sent; media that arrived
-	lastPacket          int64
+	lostTotal           cumulative // packets of the bond, by when they were sent
+	again               cumulative // retransmissions sent
+	data, firsts        cumulative // media that arrived; of it what was sent as original
 	recent              recently
 }
 
@@ -202,6 +204,11 @@ func newAnalysis(dir string, t *info) *analysis {
 	return a
 }
 
+// large is the size in bytes from which on what cannot be read is media, where the
+// source's datagrams are not known: less than seven packets of a transport stream
+// are, and more than reports and keep-alives.
+const large = 1000
+
 // readCaptures reads what passed both ends of every link.
 func (a *analysis) readCaptures() (err error) {
 	var pairs []capturePair
@@ -212,11 +219,15 @@ func (a *analysis) readCaptures() (err error) {
 		p.receiver, _ = netip.ParseAddr(l.ReceiverAddr)
 		pairs = append(pairs, p)
 	}
-	if a.pass, err = newPass(pairs, a.info.Epoch, a.info.Buffer, a.info.Datagram, a.in, a); err != nil {
+	size := a.info.Datagram
+	if size == 0 { // the devices under test have a source of their own
+		size = large
+	}
+	if a.pass, err = newPass(pairs, a.info.Epoch, a.info.Buffer, size, a.in, a); err != nil {
 		return err
 	}
 	defer a.pass.close()
-	a.pass.flow.all = &a.totals
+	a.pass.flow.all, a.pass.flow.unsent = &a.totals, a.originalUnsent
 	if err := a.pass.read(); err != nil {
 		return err
 	}
@@ -233,7 +244,6 @@ func (a *analysis) packetSent(i int, p *packet) {
 	l := a.links[i]
 	a.addTo(l.wire, p.at, float64(8*p.bytes))
 	l.sentTotal.add(p.at)
-	l.lastPacket = max(l.lastPacket, p.at)
 	if p.flow && p.rist.Kind == rist.Retransmission {
 		l.again.add(p.at)
 		a.again.add(p.at)
@@ -246,6 +256,9 @@ func (a *analysis) packetReceived(i int, p *packet) {
 	l.gotTotal.add(p.at)
 	if p.flow && isMedia(p) {
 		l.data.add(p.at)
+		if p.rist.Kind == rist.Media {
+			l.firsts.add(p.at)
+		}
 	}
 }
 
@@ -280,6 +293,7 @@ func (a *analysis) settled(i int, s *sent) {
 	a.addTo(l.sent, s.at, 1)
 	if !s.arrived {
 		a.addTo(l.lost, s.at, 1)
+		l.lostTotal.add(s.at)
 	}
 }
 
@@ -508,6 +522,7 @@ func (a *analysis) bondMetrics(r *Result, seconds float64) {
 	} else {
 		set("effective_throughput_bit_s", effective)
 		set("sequences_packets", float64(f.sequences))
+		set("unsent_packets", float64(f.unsent))
 		set("originals_packets", float64(f.copies))
 		set("retransmissions_packets", float64(f.again))
 		n := float64(f.sequences)
@@ -590,7 +605,7 @@ func (a *analysis) bondBySize(r *Result, total *linkCounts, effective float64) {
 	set("originals_packets", none)
 	set("retransmissions_packets", again)
 	set("retransmission_rate", again/sequences)
-	for _, name := range []string{"retransmission_rate_necessary", "retransmission_rate_spurious", "retransmission_rate_lost", "undelivered_packets",
+	for _, name := range []string{"unsent_packets", "retransmission_rate_necessary", "retransmission_rate_spurious", "retransmission_rate_lost", "undelivered_packets",
 		"repair_delay_p50_ms", "repair_delay_p95_ms", "repair_delay_p99_ms"} {
 		set(name, none)
 	}

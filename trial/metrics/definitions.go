@@ -79,7 +79,8 @@ func Definitions() []Definition {
 		d(ofBond, "effective_throughput_bit_s", bits, byCaptures, "Sum of the links' effective throughput: bits of media that arrived for the first time per second."),
 		d(ofBond, "source_bit_s", bits, bySink, "Bits of datagrams that the source sent per second."),
 		d(ofBond, "output_bit_s", bits, bySink, "Bits of datagrams that arrived at the sink for the first time per second."),
-		d(ofBond, "sequences_packets", packets, byCaptures, "Sequence numbers sent as original: one for each packet of media, however many links carry it. What is said of sequence numbers goes by when each was sent first."),
+		d(ofBond, "sequences_packets", packets, byCaptures, "Sequence numbers sent, as original or again: one for each packet of media, however many links carry it. What is said of sequence numbers goes by when each was sent first."),
+		d(ofBond, "unsent_packets", packets, byCaptures, "Of them those sent as retransmissions alone: their originals went over no link, but into an interface that was down, or nowhere."),
 		d(ofBond, "originals_packets", packets, byCaptures, "Packets that carried them as original; more than the sequence numbers where links carry the same."),
 		d(ofBond, "retransmissions_packets", packets, byCaptures, "Retransmissions of these sequence numbers."),
 		d(ofBond, "retransmission_rate", one, byCaptures, "Retransmissions / sequence numbers."),
@@ -110,7 +111,7 @@ func Definitions() []Definition {
 		d(ofBond, "start_up_time_ms", msec, bySink, "Time from the source's first datagram to the sending of the first one that was delivered."),
 
 		d(ofBond, "events", "events", byApplied, "Times of 100 ms or more in which nothing passed a link in some direction (dropped, stalled, or interface down), by the applied log, in the whole trial. Those of both directions that overlap are one event; the next eight are of these."),
-		d(ofBond, "detection_time_median_ms", msec, "captures and applied log", "Failure → the last original on the failed link before it was restored, median of events. Events in which the sender went on using the link to the end have none."),
+		d(ofBond, "detection_time_median_ms", msec, "captures and applied log", "Failure → the last original on the failed link before it was restored, median of events. Where the interface was down, originals that went over no link count as sent there when the next one was, while they come at half the link's former rate or more. Events in which the sender went on using the link to the end have none."),
 		d(ofBond, "detection_time_max_ms", msec, "captures and applied log", "The same, the longest."),
 		d(ofBond, "failover_time_median_ms", msec, "sink and applied log", "Failure → the first datagram at the sink from which on the output is 95 % of the source's rate or more in a window of 500 ms, after it had fallen below; 0 if it never fell below. Median of events. A window may lack one datagram more, for its edges. The output is watched until the restore + the recovery buffer + 2 s; where it is not back by then, the event has none."),
 		d(ofBond, "failover_time_max_ms", msec, "sink and applied log", "The same, the longest."),

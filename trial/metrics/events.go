@@ -28,6 +28,9 @@ type original struct {
 	here  bool // on the event's link
 }
 
+// carrierDown is the mode of an event whose interface was down.
+const carrierDown = "carrier-down"
+
 // event follows a time in which nothing passed a link.
 type event struct {
 	link             *link
@@ -42,6 +45,7 @@ type event struct {
 	share   float64 // before
 	spacing float64 // of the link's originals before; NaN: there were none
 	last    int64   // original on the link in it; −1: none
+	unsent  []int64 // originals that were due in it and went over no link, where the interface is down
 	first   int64   // original on the link after it; −1: none
 	after   []original
 	back    int64 // ns from the restore until the share is back; −1: it is not
@@ -119,6 +123,33 @@ func (a *analysis) originalSent(l *link, at int64, bytes int) {
 	a.active = keep
 }
 
+// originalUnsent tells the events of an original that was due and went over no link.
+func (a *analysis) originalUnsent(at int64) {
+	for _, e := range a.events {
+		if e.mode == carrierDown && at >= e.failure && at < e.restore {
+			e.unsent = append(e.unsent, at)
+		}
+	}
+}
+
+// lastUnsent is when the last original was due that was meant for the link, of those
+// that went over no link; −1: none was. A sender may leave some out the whole time,
+// so that these count while they come at half of the link's former rate or more.
+func (e *event) lastUnsent() int64 {
+	const some = 10
+	slices.Sort(e.unsent)
+	last, k := int64(-1), 0
+	for i, at := range e.unsent {
+		for float64(at-e.unsent[k]) >= some*e.spacing {
+			k++
+		}
+		if i-k+1 >= some/2 && float64(at-e.unsent[i-1]) <= 2*e.spacing {
+			last = at
+		}
+	}
+	return last
+}
+
 // beginEvent remembers what was before it.
 func (a *analysis) beginEvent(e *event) {
 	var all int64
@@ -181,13 +212,14 @@ func (e *event) detection() (time.Duration, bool) {
 	if !e.begun || math.IsNaN(e.spacing) {
 		return 0, false
 	}
-	if e.last < 0 {
+	last := max(e.last, e.lastUnsent())
+	if last < 0 {
 		return 0, true
 	}
-	if float64(e.restore-e.last) <= max(10*e.spacing, 50e6) {
+	if float64(e.restore-last) <= max(10*e.spacing, 50e6) {
 		return 0, false
 	}
-	return time.Duration(e.last - e.failure), true
+	return time.Duration(last - e.failure), true
 }
 
 // output says what the application saw: how long it was until the output was back,

@@ -60,6 +60,9 @@ type info struct {
 	CoolDown time.Duration     `json:"cool_down_ns"`
 	Links    []infoLink        `json:"links"`
 	Cross    []json.RawMessage `json:"cross"`
+	Captures map[string]struct {
+		Drops int64 `json:"drops"`
+	} `json:"captures"` // by file
 }
 
 type infoLink struct {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -77,16 +78,22 @@ func (a *analysis) compareAll() {
 		if c := &l.counters; c.there && !cross {
 			end := c.last.At
 			sentBy, gotBy := l.totals(end)
+			lostBy := l.lostTotal.upTo(end) - l.lostTotal.upTo(0)
 			s := sums(&c.last)
-			// A packet that went with an interface had not left the bottleneck.
-			a.compare(l.name, quantitySent, byCaptures, sentBy, byCounters, clamp(sentBy, s.packets+s.queue+c.backlog, s.packets+s.queue+c.backlog+s.outage), slack, "")
-			a.compare(l.name, quantityDelivered, byCaptures, gotBy, byCounters, clamp(gotBy, s.packets-s.path-s.outage, s.packets-s.path), slack, "")
-			a.compare(l.name, quantityLost, byCaptures, float64(p.all.lost), byCounters, s.queue+s.path+s.outage, max(5, 0.002*float64(p.all.sent)), "")
+			// A packet that went with an interface had not left the bottleneck; and of
+			// the frames that woke the queue it is not known whether they were dropped.
+			in, out, gone := s.packets+s.queue+c.backlog, s.packets-s.path, s.queue+s.path+s.outage
+			a.compare(l.name, quantitySent, byCaptures, sentBy, byCounters, clamp(sentBy, in-l.kicks, in+s.outage), slack, "")
+			a.compare(l.name, quantityDelivered, byCaptures, gotBy, byCounters, clamp(gotBy, out-s.outage-l.kicks, out), slack, "")
+			a.compare(l.name, quantityLost, byCaptures, lostBy, byCounters, clamp(lostBy, gone-l.kicks, gone), max(5, 0.002*float64(p.all.sent)), "")
 		}
 		a.compareStack(l, slack)
 		if s := a.stackRTT[l.name]; s != nil {
 			a.compare(l.name, quantityRTT, byCaptures, l.rttMedian, byStack, ms(s.quantile(0.5)), 2, "a stack may smooth it, and add the time in which it answers")
 		}
+	}
+	if c := &a.totals; float64(c.unsent) > 0.01*float64(c.sequences) && !a.bySize {
+		a.find("of %d sequence numbers %d went over no link as originals and were sent when they were asked for: into an interface that was down, or left out by the sender while it took a link for dead", c.sequences, c.unsent)
 	}
 	o := &a.output
 	slack := 10.0
@@ -114,15 +121,27 @@ func (a *analysis) compareStack(l *link, slack float64) {
 		a.compare(l.name, quantityRetransmissions, byCaptures, l.again.upTo(s.at), byStack, s.value, 5, "")
 	}
 	if s := a.said[statKey{"receiver", l.name, statReceived}]; s.there {
-		a.compare(l.name, quantityReceived, byCaptures, l.data.upTo(s.at), byStack, s.value, slack/2, "")
+		// Stacks count retransmissions, or do not.
+		a.compare(l.name, quantityReceived, byCaptures, clamp(s.value, l.firsts.upTo(s.at), l.data.upTo(s.at)), byStack, s.value, slack/2, "")
 	}
 }
 
 func clamp(v, lo, hi float64) float64 { return min(max(v, lo), hi) }
 
+// blockedAt reports whether nothing passed a link, in some direction, from about one
+// instant to another.
+func (a *analysis) blockedAt(l *link, from, to int64) bool {
+	for _, e := range a.events {
+		if e.link == l && e.failure <= from+int64(time.Second) && (e.open || e.restore >= to) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkCaptures notes what is the matter with the captures themselves.
 func (a *analysis) checkCaptures() {
-	var unreadable, readable, sized int64
+	var readable, sized int64
 	for i, p := range a.pass.links {
 		l := a.links[i]
 		for _, e := range p.ends {
@@ -134,8 +153,11 @@ func (a *analysis) checkCaptures() {
 			case c.CutOff:
 				a.findOn(l, "link %s: %s ends within a packet: what captured it was killed", l.name, e.file)
 			}
-			if e.last < a.to-int64(time.Second) && e.last < a.links[i].lastPacket-int64(time.Second) {
+			if e.last < a.to-int64(time.Second) && !a.blockedAt(l, e.last, a.to) {
 				a.findOn(l, "link %s: %s ends at %v, before the trial does", l.name, e.file, time.Duration(e.last).Round(time.Millisecond))
+			}
+			if n := a.info.Captures[captureDir+"/"+filepath.Base(e.file)].Drops; n > 0 {
+				a.findOn(l, "link %s: %s lacks %d packets that came faster than they could be written: losses and strays there are not the link's", l.name, e.file, n)
 			}
 		}
 		if n := p.up.strays; n > 10 && float64(n) > tolerated*float64(p.all.received) {
@@ -143,14 +165,13 @@ func (a *analysis) checkCaptures() {
 		}
 		readable += p.all.originals - p.all.bySize + p.all.again
 		sized += p.all.bySize
-		unreadable += p.all.bySize
 	}
 	switch {
 	case readable == 0 && sized > 0:
 		a.bySize = true
-		a.find("the bond's packets cannot be read (encrypted, or not RIST): the %d that are as large as the source's datagrams count as media; what needs sequence numbers is estimated from source and sink, or missing", sized)
+		a.find("the bond's packets cannot be read (encrypted, or not RIST): the %d of %d bytes or more count as media; what needs sequence numbers is estimated from source and sink, or missing", sized, a.pass.size)
 	case sized > 0:
-		a.find("%d packets of the bond cannot be read (encrypted, or not RIST); those as large as the source's datagrams count as originals", unreadable)
+		a.find("%d packets of the bond, of %d bytes or more, cannot be read (encrypted, or not RIST); they count as originals", sized, a.pass.size)
 	case readable == 0:
 		a.find("no packet of media was seen on any link: the sender sent none, or not to the ports that %s names", trialFile)
 	}

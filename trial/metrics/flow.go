@@ -31,11 +31,13 @@ type record struct {
 	spurious int64     // retransmissions that arrived after another copy
 	lost     int64     // retransmissions that did not arrive
 	media    int64     // bytes
+	skipped  int64     // when a later one was sent as original and this one had not been; −1: never
 }
 
 // flowCounts are figures of sequence numbers.
 type flowCounts struct {
-	sequences   int64 // sent as original
+	sequences   int64 // sent, as original or again
+	unsent      int64 // of them again alone: their originals went over no link
 	copies      int64 // packets that carried them as original
 	again       int64 // retransmissions
 	necessary   int64
@@ -54,16 +56,22 @@ type flow struct {
 	head    int
 
 	in     func(at int64) bool
-	counts flowCounts  // of sequences first sent in the window
-	all    *flowCounts // of all; may be nil
-	repair sample      // in the window
-	media  map[uint32]int64
+	counts flowCounts     // of sequences first sent in the window
+	all    *flowCounts    // of all; may be nil
+	repair sample         // in the window
+	unsent func(at int64) // told when an original was due that went over no link; may be nil
+
+	top     map[uint32]uint64   // the highest original of each flow
+	skipped map[recordKey]int64 // due as original and not seen, by when they were due
+	due     []recordKey         // the same, in order
+	media   map[uint32]int64
 }
 
 func newFlow(buffer time.Duration, in func(int64) bool) *flow {
 	return &flow{
 		keep: max(int64(least), 3*int64(buffer)), in: in,
 		unwrap: make(map[uint32]*rist.Unwrapper), records: make(map[recordKey]*record), media: make(map[uint32]int64),
+		top: make(map[uint32]uint64), skipped: make(map[recordKey]int64),
 	}
 }
 
@@ -77,7 +85,10 @@ func (f *flow) send(p *packet) *record {
 	key := recordKey{p.rist.SSRC, u.Extend(p.rist.Seq)}
 	r := f.records[key]
 	if r == nil {
-		r = &record{key: key, first: p.at, media: int64(p.rist.MediaBytes)}
+		r = &record{key: key, first: p.at, media: int64(p.rist.MediaBytes), skipped: -1}
+		if at, ok := f.skipped[key]; ok && p.rist.Kind == rist.Retransmission {
+			r.skipped = at
+		}
 		f.records[key] = r
 		f.queue = append(f.queue, r)
 	}
@@ -85,11 +96,32 @@ func (f *flow) send(p *packet) *record {
 	r.open++
 	if p.rist.Kind == rist.Media {
 		r.copies++
+		f.skip(key, p.at)
 	} else {
 		r.again++
 	}
 	f.media[key.ssrc]++
 	return r
+}
+
+// mostSkipped is more originals in a row than are ever missing.
+const mostSkipped = 1 << 12
+
+// skip notes which originals were due before one that was sent.
+func (f *flow) skip(key recordKey, at int64) {
+	top, ok := f.top[key.ssrc]
+	if ok && key.seq <= top {
+		return
+	}
+	f.top[key.ssrc] = key.seq
+	if !ok || key.seq-top > mostSkipped {
+		return
+	}
+	for n := top + 1; n < key.seq; n++ {
+		k := recordKey{key.ssrc, n}
+		f.skipped[k] = at
+		f.due = append(f.due, k)
+	}
 }
 
 // arrive notes that one has arrived, and reports whether it is the first copy.
@@ -121,6 +153,14 @@ func (f *flow) advance(now int64) {
 		}
 		f.pop()
 	}
+	n := 0
+	for n < len(f.due) && now-f.skipped[f.due[n]] > f.keep {
+		delete(f.skipped, f.due[n])
+		n++
+	}
+	if n > 0 {
+		f.due = append(f.due[:0], f.due[n:]...)
+	}
 	if f.head > 1024 && f.head > len(f.queue)/2 {
 		n := copy(f.queue, f.queue[f.head:])
 		clear(f.queue[n:])
@@ -136,6 +176,9 @@ func (f *flow) pop() {
 	if f.all != nil {
 		f.all.add(r)
 	}
+	if f.unsent != nil && r.copies == 0 && r.skipped >= 0 {
+		f.unsent(r.skipped)
+	}
 	if !f.in(r.first) {
 		return
 	}
@@ -147,9 +190,10 @@ func (f *flow) pop() {
 
 // add counts what became of a sequence number.
 func (c *flowCounts) add(r *record) {
-	if r.copies > 0 {
-		c.sequences++
-		c.media += r.media
+	c.sequences++
+	c.media += r.media
+	if r.copies == 0 {
+		c.unsent++
 	}
 	c.copies += r.copies
 	c.again += r.again

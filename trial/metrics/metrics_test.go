@@ -83,8 +83,7 @@ func TestSteady(t *testing.T) {
 // necessary, spurious and lost retransmissions; sequence numbers begin at 65,000,
 // so that they wrap.
 func TestRetransmissions(t *testing.T) {
-	var tr *trial
-	tr = steady(func(t *trial, n, link int, at int64) bool {
+	tr := steady(func(t *trial, n, link int, at int64) bool {
 		seq := 65000 + n
 		arrives, out := at+int64(link+1)*10*milli, at+500*milli
 		switch {
@@ -257,6 +256,38 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// Where the interface is down, what the sender puts there is seen on no link, but
+// is asked for again: the last of these tells when it left the link.
+func TestUnsent(t *testing.T) {
+	tr := steady(func(t *trial, n, link int, at int64) bool {
+		arrives := at + int64(link+1)*10*milli
+		switch {
+		case link == 1 && at >= 4*second && (at < 4500*milli || at < 6*second && n%10 == 7):
+			t.again(0, at+100*milli, n, at+110*milli)
+		case link == 1 && at >= 4500*milli && at < 6*second:
+			t.original(0, at, n, at+10*milli)
+		default:
+			t.original(link, at, n, arrives)
+		}
+		t.sourced(int64(n), at, at+500*milli)
+		return false
+	}, "a", "b")
+	for _, dir := range []string{"up", "down"} {
+		tr.state(4*second, "b", dir, 6e6, func(r *replay.LogRow) { r.Carrier = false })
+		tr.state(6*second, "b", dir, 6e6, func(r *replay.LogRow) {})
+	}
+	r := tr.compute(t)
+	// The last one was due at 4.49 s, which is known when the next is sent; those
+	// that are left out later, a fifth of the link's, are the sender's way.
+	expect(t, r, map[string]float64{
+		"sequences_packets": 700, "unsent_packets": 40, "originals_packets": 660, "retransmissions_packets": 40, "retransmission_rate_necessary": 40. / 700,
+		"detection_time_max_ms": 500, "failover_time_max_ms": 0, "recovery_first_max_ms": 10, "undelivered_packets": 0,
+	})
+	if f := findings(r); len(f) != 1 || !strings.Contains(f[0], "of 1000 sequence numbers 40 went over no link") {
+		t.Errorf("findings %q", f)
+	}
+}
+
 // What a failover is where the output goes on, where it does not come back, and
 // where a freeze ends with all that was held back.
 func TestFailoverOutput(t *testing.T) {
@@ -382,7 +413,7 @@ func TestFindings(t *testing.T) {
 			tr.counters[i].Packets += tr.counters[i].Packets / 10
 		}
 	}
-	for _, x := range []metrics.StackRow{
+	tr.stack = []metrics.StackRow{
 		{At: 9 * second, Side: "sender", Link: "a", Name: "sum.retransmitted", Value: 30},
 		{At: 9 * second, Side: "sender", Link: "b", Name: "sum.retransmitted", Value: 2},
 		{At: 9 * second, Side: "receiver", Link: "a", Name: "sum.received", Value: 450},
@@ -390,8 +421,6 @@ func TestFindings(t *testing.T) {
 		{At: 9 * second, Side: "receiver", Name: "sum.lost", Value: 17},
 		{At: 5 * second, Side: "receiver", Link: "a", Name: "rtt_ms", Value: 20.1},
 		{At: 5 * second, Side: "receiver", Link: "b", Name: "rtt_ms", Value: 63},
-	} {
-		tr.stack = append(tr.stack, x)
 	}
 	r := tr.compute(t)
 	want := []string{
@@ -438,6 +467,10 @@ func TestEncrypted(t *testing.T) {
 		"a/sent_packets": 350 + 70, "a/loss": 0, "a/share": 420. / 770, "sequences_packets": 700, "retransmissions_packets": 70, "retransmission_rate": 0.1,
 		"effective_throughput_bit_s": 700 * media * 8 / 7., "unrecovered_datagrams": 0,
 	})
+	// The same of devices whose source is not ours.
+	tr.without = []string{"source.parquet", "sink.parquet"}
+	tr.fields["datagram_bytes"] = 0
+	expect(t, tr.compute(t), map[string]float64{"a/share": 420. / 770, "a/originals_packets": 420, "a/loss": 0})
 	for _, v := range r.Metrics {
 		if strings.HasPrefix(v.Name, "retransmission_rate_") && v.Value != nil {
 			t.Errorf("%s has a value", v.Name)

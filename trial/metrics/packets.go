@@ -76,10 +76,34 @@ func openEnd(file string, epoch int64, sender, receiver netip.Addr, ports []int)
 	if err != nil {
 		return nil, err
 	}
-	// Enough for the tunnel, RTP's header and some of the media; RTP is told by its
-	// header alone.
-	r.Hash, r.Others = min(r.HashRoom(), 64), true
+	r.Others = true
 	return &end{file: file, r: r, epoch: epoch, sender: sender, receiver: receiver, ports: ports}, nil
+}
+
+// hash is how many bytes of a payload its mark may be made of, so that those of a
+// capture's every packet were kept: HashRoom leaves room for two tags and IPv6.
+func (e *end) hash() int {
+	const most = 128
+	room := e.r.HashRoom() + 4
+	if e.sender.Is4() || e.receiver.Is4() {
+		room += 20
+	}
+	return min(room, most)
+}
+
+// markOf is what identifies a packet: of media what RTP's header says, wherever in
+// the payload that is.
+func markOf(c *capture.Packet, p *rist.Packet) capture.Mark {
+	m := c.Mark
+	if p.Kind == rist.Media || p.Kind == rist.Retransmission {
+		ssrc := uint64(p.SSRC)
+		if p.Kind == rist.Retransmission {
+			ssrc |= 1
+		}
+		m.Base, m.RTP = ssrc<<32|uint64(p.Timestamp), true
+		m.Base ^= (uint64(p.Seq) + 1) * 0x9e3779b97f4a7c15 // spread over all bits
+	}
+	return m
 }
 
 // fill reads ahead as far as packets may be out of order.
@@ -94,7 +118,7 @@ func (e *end) fill() error {
 		if err != nil {
 			return err
 		}
-		p := &packet{at: c.At - e.epoch, bytes: c.Bytes, mark: c.Mark, order: e.order}
+		p := &packet{at: c.At - e.epoch, bytes: c.Bytes, order: e.order}
 		if e.order == 0 {
 			e.first = p.at
 		}
@@ -106,6 +130,7 @@ func (e *end) fill() error {
 		}
 		if p.flow {
 			rist.Parse(c.Payload, c.PayloadBytes, &p.rist)
+			p.mark = markOf(&c, &p.rist)
 		}
 		heap.Push(&e.queue, p)
 	}

@@ -77,6 +77,7 @@ type capturePair struct {
 // newPass opens captures. Instants count from epoch, ns since 1970.
 func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, in func(int64) bool, tell listener) (*pass, error) {
 	p := &pass{flow: newFlow(buffer, in), in: in, size: size, tell: tell}
+	hash := capture.MaxHash
 	for i, c := range pairs {
 		l := &passLink{name: c.name, base: -1}
 		p.links = append(p.links, l)
@@ -88,6 +89,13 @@ func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, i
 				return nil, err
 			}
 			l.ends[k] = e
+			hash = min(hash, e.hash())
+		}
+	}
+	// The same at all ends, so that what was sent and what arrived have one mark.
+	for _, l := range p.links {
+		for _, e := range l.ends {
+			e.r.Hash = hash
 		}
 	}
 	return p, nil
@@ -188,7 +196,7 @@ func (p *pass) send(i int, q *packet) {
 		case sized:
 			c.originals++
 			c.bySize++
-			c.originalBytes += int64(p.size)
+			c.originalBytes += int64(q.rist.MediaBytes)
 		default:
 			c.control++
 		}
@@ -278,7 +286,8 @@ type Capture struct {
 
 // CaptureTotals are figures of whole captures.
 type CaptureTotals struct {
-	Sequences       int64 // sent as original
+	Sequences       int64 // sent, as original or again
+	Unsent          int64 // of them again alone: their originals went over no link
 	Originals       int64 // packets that carried them; more where links carry the same
 	Retransmissions int64
 	Necessary       int64 // of them: the first copy to arrive
@@ -311,7 +320,7 @@ func Count(captures []Capture) (*CaptureTotals, error) {
 		c.FirstCopies, c.FirstCopiesBytes = l.all.effective, l.all.effectiveBytes
 	}
 	f := p.flow.counts
-	return &CaptureTotals{f.sequences, f.copies, f.again, f.necessary, f.spurious, f.lost, f.undelivered, f.media}, nil
+	return &CaptureTotals{f.sequences, f.unsent, f.copies, f.again, f.necessary, f.spurious, f.lost, f.undelivered, f.media}, nil
 }
 
 // deaf is a listener that hears nothing.

@@ -43,7 +43,9 @@ func blockOf(packets ...caught) []byte {
 func TestPackets(t *testing.T) {
 	want := []caught{{1, 2, 60, bytes.Repeat([]byte{1}, 60)}, {3, 4, 1500, bytes.Repeat([]byte{2}, SnapLen)}, {5, 6, 0, []byte{}}}
 	var got []caught
-	each := func(s, ns uint32, data []byte, n uint32) { got = append(got, caught{s, ns, n, append([]byte{}, data...)}) }
+	each := func(s, ns uint32, data []byte, n uint32) {
+		got = append(got, caught{s, ns, n, append([]byte{}, data...)})
+	}
 	if !packets(blockOf(want...), each) {
 		t.Error("the block is not well-formed")
 	}

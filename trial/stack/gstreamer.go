@@ -13,7 +13,13 @@ import (
 // start, the round trip is that of the first session alone, what a session dropped
 // says nothing in round-robin, recovered counts too many and duplicates too few,
 // and all fall to 0 when the other side says goodbye: the highest is kept.
+//
+// ristsink's udpsinks wait for the clock with the lock held that a retransmission
+// needs: they render each packet 20 ms (processing-deadline) after its time, and
+// behind a steady stream retransmissions wait for seconds, all of them in virtual
+// time. With sender-sync=no, the default here and not theirs, they do not wait.
 type GStreamer struct {
+	sync                          string
 	method                        string
 	reorder, every                int64 // ms; −1: as GStreamer does
 	senderBuffer, receiverBuffer  int64
@@ -27,6 +33,7 @@ func newGStreamer(o *options) *GStreamer {
 		method:  o.oneOf("method", "round-robin", "broadcast"),
 		reorder: o.millis("reorder-section", ""), every: o.millis("stats", "200ms"),
 		senderBuffer: o.millis("sender-buffer", ""), receiverBuffer: o.millis("receiver-buffer", ""),
+		sync:          o.oneOf("sender-sync", "no", "yes"),
 		retries:       o.number("max-rtx-retries", "", 0, 1000),
 		senderElement: o.text("sender-properties", ""), receiverElemnt: o.text("receiver-properties", ""),
 		used: o.used,
@@ -77,6 +84,16 @@ func (g *GStreamer) Commands(s *Setup) (sender, receiver Command, err error) {
 	const longer = 200
 	sink := []string{"ristsink", "name=sender", bonding, "bonding-method=" + g.method, every,
 		ms("sender-buffer", g.senderBuffer, s.Buffer.Milliseconds()+longer)}
+	if g.sync == "no" {
+		for i := range s.Links {
+			sink = append(sink, "rist_rtp_udpsink"+strconv.Itoa(i)+"::sync=false")
+		}
+	}
+	if s.oneReceiver() {
+		for i, k := range s.Links {
+			sink = append(sink, "rist_rtp_udpsink"+strconv.Itoa(i)+"::bind-address="+k.Sender.String())
+		}
+	}
 	src := []string{"ristsrc", "name=receiver", bonding, every, ms("receiver-buffer", g.receiverBuffer, s.Buffer.Milliseconds())}
 	if g.reorder >= 0 {
 		src = append(src, ms("reorder-section", g.reorder, 0))
@@ -96,6 +113,14 @@ func join(lists ...[]string) (out []string) {
 		out = append(out, l...)
 	}
 	return out
+}
+
+// Warnings: RTP is bound to each link's address, RTCP to none.
+func (g *GStreamer) Warnings(s *Setup) []string {
+	if !s.oneReceiver() {
+		return nil
+	}
+	return []string{"the receiver has one address, and ristsink's RTCP is bound to none of the sender's: it goes over the first link"}
 }
 
 // Parser reads the statistics of a side.

@@ -55,7 +55,7 @@ func TestOptionErrors(t *testing.T) {
 		{"not a duration", "gstreamer", []string{"reorder-section=150"}, Pair{}, `option reorder-section of gstreamer: "150": whole milliseconds up to an hour, such as 200ms`},
 		{"all of them", "gstreamer", []string{"method=x", "max-rtx-retries=-1", "y=z"}, Pair{},
 			"option method of gstreamer: \"x\": one of round-robin, broadcast\noption max-rtx-retries of gstreamer: \"-1\": a whole number from 0 to 1000\n" +
-				"unknown option y of gstreamer: known: method, reorder-section, stats, sender-buffer, receiver-buffer, max-rtx-retries, sender-properties, receiver-properties"},
+				"unknown option y of gstreamer: known: method, reorder-section, stats, sender-buffer, receiver-buffer, sender-sync, max-rtx-retries, sender-properties, receiver-properties"},
 		{"no commands", "exec", nil, Pair{}, "stack exec needs the sender's command: --sender 'COMMAND …'\nstack exec needs the receiver's command: --receiver 'COMMAND …'"},
 		{"template", "exec", nil, Pair{"a {{.Input}}", "b {{"}, "the sender's command: template: command:1:4: executing \"command\" at <.Input>: can't evaluate field Input in type *stack.ExecData\n" +
 			"the receiver's command: template: command:1: unclosed action"},
