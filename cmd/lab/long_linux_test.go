@@ -20,7 +20,7 @@ import (
 	"linktape/trace"
 )
 
-var long = flag.Duration("long", time.Hour, "of the tape that is replayed to look for drift and memory, up to 24h")
+var long = flag.Duration("long", 10*time.Minute, "of the tape that is replayed to look for drift and memory, up to 24h")
 
 // Of the long tape.
 const (
