@@ -65,6 +65,7 @@ type Endpoint struct {
 	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
 	last   Counters
 	lastAt time.Duration // of the step at which the counters were read last; −1: none yet
+	busyAt time.Duration // of the last step at which they found a backlog
 	steps  int           // prepared
 
 	single     bool   // bottleneck and path on one device
@@ -88,7 +89,7 @@ type Applied struct {
 func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, x *linkExchange, f Features) *Endpoint {
 	e := &Endpoint{
 		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: x.seq, shared: x,
-		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1,
+		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1, busyAt: -idleFor,
 		single: l.Tree != TreeSeparated,
 	}
 	switch {

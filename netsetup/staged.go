@@ -39,22 +39,28 @@ type staged struct {
 	err         error // of the exchange
 }
 
-// unreadFor is the longest time between two readings of an idle queue's counters.
-const unreadFor = 25 * time.Millisecond
+const (
+	// unreadFor is the longest time between two readings of an idle queue's counters.
+	unreadFor = 25 * time.Millisecond
+
+	// idleFor is how long a queue must have been empty for that.
+	idleFor = 250 * time.Millisecond
+)
 
 // spare reports whether a step that is about to be prepared can do without the
 // counters, which cost it as much again as half of the change itself. Of a queue
 // that was idle nothing is owed, so that every other step does, where two of them
-// are short and the queue is not left asleep meanwhile: it is found to be
-// backlogged a step later, and what that step granted and no whole packet fitted
-// into is lost, as that of the step in which the backlog began is in any case. A
-// backlogged queue's are read at every step.
-func (e *Endpoint) spare(at, hold time.Duration) bool {
+// are short and the queue does not sleep through what would have been two packets.
+// The first backlog after a while is found a step later then, and what that step
+// granted and no whole packet fitted into is lost, as that of the step in which the
+// backlog began is in any case. Of a queue that is or was lately backlogged they are
+// read at every step.
+func (e *Endpoint) spare(at, hold time.Duration, rate trace.BitRate) bool {
 	e.steps++
 	s := e.shaper
-	return (e.steps+e.shared.turn)%2 == 0 && e.lastAt >= 0 && e.last.BacklogBytes == 0 && !s.budget.backlogged &&
+	return (e.steps+e.shared.turn)%2 == 0 && e.lastAt >= 0 && at-e.busyAt >= idleFor &&
 		hold > 0 && at+hold-e.lastAt <= unreadFor &&
-		s.budget.mtu <= float64(s.leaf.Rate)*hold.Seconds()/8 &&
+		s.budget.mtu <= float64(s.leaf.Rate)*hold.Seconds()/8 && rate <= 2*s.leaf.Rate &&
 		!e.single && s.link.Queue.Kind != CoDel // whose limit shrinks while it is empty
 }
 
@@ -76,7 +82,7 @@ func (e *Endpoint) Prepare(at, hold time.Duration, s *trace.State) error {
 	kept := len(x.buf)
 	*p = staged{
 		state: s, at: at, before: e.shaper.grant, budget: e.shaper.budget, asleep: e.shaper.asleep(), first: *e.seq + 1,
-		unread: e.spare(at, hold),
+		unread: e.spare(at, hold, s.Capacity()),
 	}
 	b, err := e.appendStep(x.buf, hold)
 	if err != nil {
@@ -191,6 +197,9 @@ func (e *Endpoint) Commit() (Applied, error) {
 			e.shaper.budget.account(p.before, p.at-e.lastAt, int64(now.Bytes-e.last.Bytes), held)
 		}
 		e.last, e.lastAt = now, p.at
+		if now.BacklogBytes > 0 {
+			e.busyAt = p.at
+		}
 	}
 	a := Applied{Counters: e.last, Carried: p.unread, Messages: int(p.last - p.first + 1), Closed: p.closed, Shared: p.shared, Told: e.told()}
 	if held > 0 && p.asleep && !a.Closed {

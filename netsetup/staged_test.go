@@ -205,7 +205,7 @@ func TestStagedUnread(t *testing.T) {
 		step    time.Duration
 		rate    trace.BitRate
 		backlog uint32
-		stall   bool // the step before the last two
+		stall   bool // at the last step but one
 		want    []bool
 	}{
 		{"idle", func(*Link) {}, step, 5 * trace.Mbit, 0, false, []bool{false, true, false, true, false, true}},
@@ -254,6 +254,31 @@ func TestStagedUnread(t *testing.T) {
 		})
 	}
 
+	// After a backlog they are read at every step for a while.
+	func() {
+		w, up, _ := fakeLink(ShaperTBF, false)
+		s := stateOf(DefaultLink("a"))
+		carried, first := 0, -1
+		for i := range 40 {
+			w.info.BacklogBytes = 0
+			if i == 4 {
+				w.info.BacklogBytes = 1500
+			}
+			if err := up.Prepare(time.Duration(i)*step, step, &s); err != nil {
+				t.Fatal(err)
+			}
+			if a := commit(t, up); a.Carried {
+				carried++
+				if i > 4 && first < 0 {
+					first = i
+				}
+			}
+		}
+		if first != 29 || carried != 2+6 { // 1, 3; 29, 31, …, 39
+			t.Errorf("after a backlog at step 4: %d carried, the first at step %d", carried, first)
+		}
+	}()
+
 	// What is not asked to be answered is refused all the same, by the direction
 	// whose step it was; the other direction of the call is not concerned.
 	w, up, down := fakeLink(ShaperTBF, false)
@@ -291,9 +316,8 @@ func TestStagedUnread(t *testing.T) {
 	commit(t, up)
 	commit(t, down)
 	for i := range 4 {
-		up.last.BacklogBytes, down.last.BacklogBytes = 0, 0
-		down.shaper.budget.backlogged = i%2 == 0
-		up.shaper.budget.backlogged = !down.shaper.budget.backlogged
+		ends := []*Endpoint{up, down}
+		ends[i%2].busyAt, ends[1-i%2].busyAt = 0, -idleFor
 		up.steps, down.steps = 1, 1
 		w.info.Bytes += 1000
 		both(time.Duration(5+i) * step)
@@ -302,8 +326,7 @@ func TestStagedUnread(t *testing.T) {
 		}
 	}
 	// Counters that are asked for and do not come.
-	up.last.BacklogBytes, down.last.BacklogBytes = 0, 0
-	down.shaper.budget.backlogged, up.shaper.budget.backlogged = false, true
+	up.busyAt, down.busyAt = 0, -idleFor
 	up.steps, down.steps = 1, 1
 	both(9 * step)
 	w.silent = true

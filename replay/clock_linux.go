@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -72,12 +73,13 @@ func prepareThread() bool {
 	return unix.SchedSetAttr(0, attr, 0) == nil
 }
 
-// calm keeps page faults and the garbage collector out of the loop until the
-// returned function is called. A heap that grows beyond any replay's needs, or
-// the limit in force, is collected all the same. locked is false where the
-// system does not let the process lock its memory.
+// calm keeps page faults, the garbage collector and the processors' deep idle
+// states out of the loop until the returned function is called. A heap that grows
+// beyond any replay's needs, or the limit in force, is collected all the same.
+// locked is false where the system does not let the process lock its memory.
 func calm() (locked bool, restore func()) {
 	const ample = 512 << 20
+	awake := stayAwake()
 	locked = unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT) == nil
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(-1) // reads it
@@ -88,7 +90,24 @@ func calm() (locked bool, restore func()) {
 		if locked {
 			unix.Munlockall()
 		}
+		if awake != nil {
+			awake.Close()
+		}
 	}
+}
+
+// stayAwake asks for processors that wake up at once, as long as the file is open
+// (Documentation/power/pm_qos_interface.rst); nil: the system does not grant it.
+func stayAwake() *os.File {
+	f, err := os.OpenFile("/dev/cpu_dma_latency", os.O_WRONLY, 0)
+	if err != nil {
+		return nil
+	}
+	if _, err := f.Write(make([]byte, 4)); err != nil { // 0 µs
+		f.Close()
+		return nil
+	}
+	return f
 }
 
 // threadTime is how long the calling thread has had a processor.

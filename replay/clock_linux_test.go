@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"encoding/binary"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -72,5 +74,25 @@ func TestCalmIsUndone(t *testing.T) {
 	}
 	if got := debug.SetGCPercent(80); got != 80 {
 		t.Errorf("the garbage collector is at %d %%, want 80", got)
+	}
+}
+
+// Meanwhile the processors are to wake up at once.
+func TestStayAwake(t *testing.T) {
+	const device = "/dev/cpu_dma_latency"
+	look, err := os.Open(device)
+	if err != nil {
+		t.Skipf("needs to read %s: %v", device, err)
+	}
+	defer look.Close()
+	_, restore := calm()
+	var target [4]byte // the lowest that anyone asks for, in µs
+	_, err = look.ReadAt(target[:], 0)
+	restore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if us := int32(binary.NativeEndian.Uint32(target[:])); us != 0 {
+		t.Errorf("processors may take %d µs to wake up, want 0", us)
 	}
 }

@@ -31,6 +31,7 @@ func roles() map[string]func(args []string) error {
 		"send":       send,
 		"receive":    receive,
 		"lateness":   lateness,
+		"long":       playLong,
 		"experiment": experiment,
 		"as-lab":     asLab,
 		"clock":      readClock,

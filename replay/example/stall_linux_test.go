@@ -13,9 +13,9 @@ import (
 	"linktape/trace"
 )
 
-// A stall of 400 ms holds packets back and loses none.
+// Stalls of 400 ms hold packets back and lose none.
 func testStall(t *testing.T) {
-	// The tape: 6 Mbit/s on the way up, with a stall in it.
+	// The tape: a second of 6 Mbit/s on the way up, with a stall in it.
 	state := func(at time.Duration, rate trace.BitRate) trace.Step {
 		return trace.Step{At: at, Link: "att", Dir: trace.Up, State: trace.State{Rate: rate, Carrier: true}}
 	}
@@ -32,9 +32,9 @@ func testStall(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// The code under test: here a sender of 90 packets, one every 10 ms, and a
+	// The code under test: here a sender of 150 packets, one every 10 ms, and a
 	// receiver, each in its end of the link.
-	const packets = 90
+	const packets = 150
 	var received []byte
 	code := func(ctx context.Context, s *replay.Session) error {
 		var in, out *net.UDPConn
@@ -73,14 +73,14 @@ func testStall(t *testing.T) {
 			}
 			received = append(received, buf[n-1])
 		}
-		<-s.Done()
 		return nil
 	}
 
-	// The links stand while Do runs.
+	// The links stand while Do runs; the tape is played over and over until the
+	// code is done.
 	result, err := replay.Do(t.Context(), replay.Job{
 		Run: "stall", Tape: tape,
-		Options: replay.Options{Record: replay.Recording{Counters: 100 * time.Millisecond}},
+		Options: replay.Options{Loop: true, Record: replay.Recording{Counters: 100 * time.Millisecond}},
 	}, code)
 	if err != nil {
 		t.Fatal(err)
