@@ -112,9 +112,13 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	}
 	var player *replay.Player
 	var view *liveView
+	keys := stdin
+	if c.String("start-on") == "stdin" {
+		keys = nil // it is read for something else
+	}
 	opts.Waiting = func() {
 		fmt.Fprintf(stderr, "replay: ready, waits for %s\n", start.what)
-		view = watch(player, stderr)
+		view = watch(ctx, player, keys, stderr)
 	}
 	player, err = replay.New(ctx, tape, replay.OnRun(links), opts)
 	progress.Done()
@@ -128,8 +132,9 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	}
 	doors.serve(player, stderr)
 	if !start.waits {
-		view = watch(player, stderr)
+		view = watch(ctx, player, keys, stderr)
 	}
+	defer func() { view.end() }() // also of a panic: the terminal is given back
 	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), nil)
 	view.end()
 	err = errors.Join(err, doors.close())
