@@ -295,6 +295,7 @@ func (l *look) text(columns, lines int) []string {
 			now = time.Now()
 		}
 		out = append(out, fmt.Sprintf("in %s", tenths(max(s.At.Sub(now), 0))))
+	case s.State == replay.Ended:
 	case s.Next != nil:
 		out = append(out, fmt.Sprintf("next: %s in %s", tapeEventText(s.Next), tenths(s.Next.In)))
 	default:
