@@ -54,12 +54,12 @@ func (l *loop) told(dir int, s *trace.State) *trace.State {
 // now is the time since the epoch.
 func (l *loop) now() time.Duration { return l.clock.Now() - l.epoch }
 
-// position is where the tape's time is.
-func (l *loop) position() time.Duration {
+// positionAt is where the tape's time is at an instant since the epoch.
+func (l *loop) positionAt(at time.Duration) time.Duration {
 	if l.hand.held {
 		return l.hand.pos
 	}
-	return l.now() - l.hand.shift
+	return max(at-l.hand.shift, 0)
 }
 
 // freeze stops the tape's time; thaw lets it go on from there at an instant since
@@ -116,13 +116,14 @@ func (l *loop) doze(t time.Duration) {
 func (l *loop) obey(o *order, ready int) error {
 	h := &l.hand
 	o.act.At = l.now()
+	o.act.Before, _ = l.tapeAt(l.positionAt(o.act.At))
 	switch o.Verb {
 	case Pause:
 		if h.paused {
 			break
 		}
 		o.act.Changed = true
-		return l.answer(o, l.hold(ready))
+		return l.answer(o, l.hold(ready, o.act.At))
 	case Resume:
 		if !h.paused {
 			break
@@ -133,7 +134,7 @@ func (l *loop) obey(o *order, ready int) error {
 		l.thaw(o.act.At)
 	case StepOn:
 		if !h.paused {
-			if err := l.hold(ready); err != nil {
+			if err := l.hold(ready, o.act.At); err != nil {
 				return l.answer(o, err)
 			}
 		}
@@ -142,7 +143,7 @@ func (l *loop) obey(o *order, ready int) error {
 	case Skip:
 		l.cancel(ready)
 		if !h.paused {
-			l.freeze(l.position())
+			l.freeze(l.positionAt(o.act.At))
 			if err := l.tell(l.granted); err != nil {
 				return l.answer(o, err)
 			}
@@ -163,7 +164,7 @@ func (l *loop) obey(o *order, ready int) error {
 // answer ends an order. An error is one that ends the replay.
 func (l *loop) answer(o *order, err error) error {
 	o.act.Done = l.now()
-	o.act.Tape, o.act.Loop = l.tapeAt(l.position())
+	o.act.Tape, o.act.Loop = l.tapeAt(l.positionAt(o.act.At))
 	o.reply <- err
 	return err
 }
@@ -171,12 +172,12 @@ func (l *loop) answer(o *order, err error) error {
 // refuse ends an order that cannot be carried out; the replay goes on.
 func (l *loop) refuse(o *order, err error) { o.reply <- err }
 
-// hold pauses.
-func (l *loop) hold(ready int) error {
+// hold pauses at an instant since the epoch.
+func (l *loop) hold(ready int, at time.Duration) error {
 	l.cancel(ready)
 	l.hand.paused = true
 	l.ctl.paused.Store(true)
-	l.freeze(l.position())
+	l.freeze(l.positionAt(at))
 	return l.tell(l.granted)
 }
 

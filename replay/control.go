@@ -248,7 +248,6 @@ func (p *Player) Do(ctx context.Context, c Command) (Act, error) {
 			return fail(err)
 		}
 	}
-	before := p.actNow(c)
 	ctl.order.Store(o)
 	p.loop.ring()
 	var err error
@@ -270,7 +269,7 @@ func (p *Player) Do(ctx context.Context, c Command) (Act, error) {
 		return fail(err)
 	}
 	act := o.act
-	act.Verb, act.Source, act.Before = c.Verb, c.From, before.Tape
+	act.Verb, act.Source = c.Verb, c.From
 	switch c.Verb {
 	case Cut:
 		act.Mode = c.Mode.String()
@@ -337,7 +336,7 @@ func (p *Player) target(c *Command) (time.Duration, error) {
 	var to time.Duration
 	switch {
 	case c.Next:
-		e := p.NextEvent()
+		e := p.nextEvent(pos)
 		if e == nil {
 			return 0, fmt.Errorf("%w: no change of label and no outage is known to come", ErrRefused)
 		}

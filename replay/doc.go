@@ -12,6 +12,10 @@
 // The epoch is at once, at an instant of the wall clock ([Options.At]), which a
 // late start joins where the tape is by then, or when a [Trigger] comes.
 //
+// While it plays, [Player.Do] carries out what is asked for by hand: a pause, a step,
+// a skip, a cut of a link; [Player.Status] says how it stands. Both may be called by
+// any goroutine. The loop looks at one flag for them.
+//
 // [Summary] says how late the steps were, how far apart the steps of one
 // instant reached different links, and what the links delivered against what
 // the tape allowed.

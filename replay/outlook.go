@@ -87,8 +87,10 @@ func (o *outlook) after(tape, from time.Duration) int {
 // NextEvent is the next change of a label, or of whether anything passes, that is to
 // come; nil where none is known. In is the time until it, as long as nothing is
 // done by hand. Of a tape with very many only the first 65,536 are known.
-func (p *Player) NextEvent() *TapeEvent {
-	pos := p.Position()
+func (p *Player) NextEvent() *TapeEvent { return p.nextEvent(p.Position()) }
+
+// nextEvent is the next one after a position.
+func (p *Player) nextEvent(pos time.Duration) *TapeEvent {
 	tape, loop := p.tapeAt(pos)
 	s := &p.sched
 	base := time.Duration(loop) * s.span()

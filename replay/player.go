@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -521,7 +522,14 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 	defer runtime.GOMAXPROCS(procs)
 	result := make(chan error, 1)
 	var wall *wallWatch
+	var crash string
 	go func() {
+		defer func() {
+			if v := recover(); v != nil { // on the caller's goroutine, whose deferred calls put things right
+				crash = fmt.Sprintf("%v\n\n%s", v, debug.Stack())
+				result <- nil
+			}
+		}()
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
 		result <- func() error {
@@ -543,6 +551,9 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 		}()
 	}()
 	err := <-result
+	if crash != "" {
+		panic(crash)
+	}
 	if wall != nil {
 		p.sum.Wall = wall.end()
 	}

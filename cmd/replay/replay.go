@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.StringFlag{Name: "out", Usage: "write the applied log, the counters and the summary into `DIR`"},
 				&ucli.DurationFlag{Name: "counters", Value: 100 * time.Millisecond, Usage: "with --out: read the links' counters this often, down to 10ms; 0: never"},
 				&ucli.StringFlag{Name: "read-back", Value: "1s", Usage: "with --out: ask the kernel what it was told, every `TIME`, or so often as in 10/s; 0: never"},
+				controlFlag(), httpFlag(),
 				&ucli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
 				&ucli.DurationFlag{Name: "max-lateness", Usage: "exit with status 3 if a step is later than this; 0: no bound"},
 				&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss out"},
@@ -47,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
 			},
 			Action: func(c *ucli.Context) error { return play(ctx, c, stdin, stdout, stderr) },
-		}, reportCommand(stdout, stderr), diffCommand(stdout)},
+		}, ctlCommand(stdout), reportCommand(stdout, stderr), diffCommand(stdout)},
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"replay"}, joinLoop(args)...))
 }
@@ -86,6 +87,11 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	if opts.Record, err = recording(c, args[0], stderr); err != nil {
 		return err
 	}
+	doors, err := openDoors(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, doors.close()) }()
 	tape, err := trace.Open(args[0])
 	if err != nil {
 		return err
@@ -100,11 +106,19 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	progress := cli.NewProgress(stderr, "checking "+args[0])
 	opts.Checking = progress.Set
 	start.options(&opts, links, tape)
+	opts.WaitsFor = start.what
+	if doors.any() || cli.IsTerminal(stderr) {
+		opts.Watch = refresh
+	}
 	var player *replay.Player
 	var view *liveView
+	keys := stdin
+	if c.String("start-on") == "stdin" {
+		keys = nil // it is read for something else
+	}
 	opts.Waiting = func() {
 		fmt.Fprintf(stderr, "replay: ready, waits for %s\n", start.what)
-		view = watch(player, stderr)
+		view = watch(ctx, player, keys, stderr)
 	}
 	player, err = replay.New(ctx, tape, replay.OnRun(links), opts)
 	progress.Done()
@@ -116,11 +130,14 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 			return err
 		}
 	}
+	doors.serve(player, stderr)
 	if !start.waits {
-		view = watch(player, stderr)
+		view = watch(ctx, player, keys, stderr)
 	}
+	defer func() { view.end() }() // also of a panic: the terminal is given back
 	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), nil)
 	view.end()
+	err = errors.Join(err, doors.close())
 	if sum == nil {
 		return err
 	}

@@ -88,6 +88,9 @@ func Compare(a, b string, tolerance time.Duration) (*Comparison, error) {
 			links[linkDir(l.Link, l.Dir)] = &LinkCompared{Link: l.Link, Dir: l.Dir, LostA: -1, LostB: -1}
 		}
 	}
+	if err := c.byHand(); err != nil {
+		return nil, err
+	}
 	if err := c.steps(links); err != nil {
 		return nil, err
 	}
@@ -145,6 +148,25 @@ func (c *Comparison) settings(a, b *replay.Manifest) {
 	remark("version", a.Version, b.Version)
 	remark("kernel", a.Kernel, b.Kernel)
 	remark("host", a.Host, b.Host)
+}
+
+// byHand says whether somebody has given commands while they played.
+func (c *Comparison) byHand() error {
+	a, err := replay.ReadActs(filepath.Join(c.A, replay.ActsFile))
+	if err != nil {
+		return err
+	}
+	b, err := replay.ReadActs(filepath.Join(c.B, replay.ActsFile))
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(a) != len(b):
+		c.Settings = append(c.Settings, Setting{"commands given by hand", fmt.Sprint(len(a)), fmt.Sprint(len(b))})
+	case len(a) > 0:
+		c.Remarks = append(c.Remarks, fmt.Sprintf("commands given by hand: %d in each", len(a)))
+	}
+	return nil
 }
 
 // steps compares the logs, direction by direction.

@@ -81,6 +81,10 @@ func (l *logReader) add(row *replay.LogRow) {
 		return // not of this manifest
 	}
 	r := l.r
+	if row.Hand {
+		l.take(d, row)
+		return
+	}
 	r.Steps++
 	d.Steps++
 	l.lateness.Add(time.Duration(row.Sent - row.Due))
@@ -94,7 +98,12 @@ func (l *logReader) add(row *replay.LogRow) {
 	}
 	l.group++
 	l.end = row.Acked
+	l.take(d, row)
+}
 
+// take takes in what a row says of its direction.
+func (l *logReader) take(d *dirLog, row *replay.LogRow) {
+	r := l.r
 	if !d.begun {
 		d.begun, d.first, d.packets, d.drops = true, row.Bytes, row.Packets, row.Drops
 	} else {

@@ -27,7 +27,8 @@ type Report struct {
 	Skew       replay.Distribution  `json:"skew"`
 	Directions []Direction          `json:"directions"`
 	Events     []Event              `json:"events"`
-	MoreEvents int                  `json:"more_events"` // that are not listed
+	MoreEvents int                  `json:"more_events"`       // that are not listed
+	ByHand     []replay.Act         `json:"by_hand,omitempty"` // commands that were given while it played
 	ReadBack   *ReadBack            `json:"read_back,omitempty"`
 	Findings   []string             `json:"findings"`
 	histograms map[string]histogram // by what they are of
@@ -151,6 +152,9 @@ func Read(dir string) (*Report, error) {
 	if err := r.readBack(); err != nil {
 		return nil, err
 	}
+	if r.ByHand, err = replay.ReadActs(r.file(replay.ActsFile)); err != nil {
+		return nil, err
+	}
 	r.sum(log)
 	r.find()
 	return r, nil
@@ -246,6 +250,9 @@ func (r *Report) find() {
 	say := func(format string, args ...any) { r.Findings = append(r.Findings, fmt.Sprintf(format, args...)) }
 	if !r.Complete {
 		say("There is no summary: the replay was killed, or still runs. What it had flushed is shown.")
+		if n := len(r.ByHand); n > 0 { // else a warning of the summary says it
+			say("%d commands were given by hand: the tape was not played as it is.", n)
+		}
 	}
 	if s := r.Summary; s != nil {
 		for _, w := range s.Warnings {
