@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linktape/internal/rist"
+	"linktape/trial/stack"
 )
 
 // bin is the length of the bins of series.
@@ -445,8 +446,8 @@ func (a *analysis) linkMetrics(r *Result, seconds float64) {
 		set("queue_delay_p99_ms", ms(c.delay.quantile(0.99)))
 		set("queue_delay_max_ms", ms(c.delay.quantile(1)))
 		set("queue_stuck", float64(c.stuck)/float64(c.readings))
-		set("stack_retransmissions_packets", a.told("sender", l.name, statRetransmitted))
-		set("stack_received_packets", a.told("receiver", l.name, statReceived))
+		set("stack_retransmissions_packets", a.told(string(stack.Sender), l.name, stack.SumRetransmitted))
+		set("stack_received_packets", a.told(string(stack.Receiver), l.name, stack.SumReceived))
 	}
 }
 
@@ -585,8 +586,8 @@ func (a *analysis) bondMetrics(r *Result, seconds float64) {
 		}
 		return v
 	}
-	set("stack_retransmissions_packets", sum("sender", statRetransmitted))
-	set("stack_lost_packets", a.told("receiver", "", statLost))
+	set("stack_retransmissions_packets", sum(string(stack.Sender), stack.SumRetransmitted))
+	set("stack_lost_packets", a.told(string(stack.Receiver), "", stack.SumLost))
 }
 
 // bondBySize estimates what can be without sequence numbers.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"linktape/trial/media"
 )
 
 // Files of a trial's folder that are read here.
@@ -20,23 +22,15 @@ const (
 	stackFile  = "stack.parquet"
 )
 
-// SourceRow is a datagram that the source sent.
-type SourceRow struct {
-	Seq  int64 `parquet:"seq"`
-	Sent int64 `parquet:"sent_ns"` // since the epoch
-}
-
-// SinkRow is a datagram that arrived at the sink, in order of arrival; duplicates
-// have rows of their own.
-type SinkRow struct {
-	Seq     int64 `parquet:"seq"`
-	Sent    int64 `parquet:"sent_ns"`    // since the epoch
-	Arrived int64 `parquet:"arrived_ns"` // since the epoch
-}
+// Rows of source and sink.
+type (
+	SourceRow = media.SourceRow
+	SinkRow   = media.SinkRow
+)
 
 // StackRow is one figure of the stack's own statistics. Those read here mean the
-// same in every stack: rtt_ms, and the sums from the stack's start sum.sent,
-// sum.retransmitted, sum.received and sum.lost, in packets.
+// same in every stack (package trial/stack): the round trip, and sums of packets
+// from the stack's start.
 type StackRow struct {
 	At    int64   `parquet:"t_ns"` // since the epoch
 	Side  string  `parquet:"side"` // sender or receiver

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"linktape/trace"
+	"linktape/trial/stack"
 )
 
 // tolerated is how far two sources of the same quantity may differ.
@@ -109,10 +110,10 @@ func (a *analysis) compareAll() {
 	if o.sink && !a.bySize {
 		a.compare("", quantityOutput, byCaptures, float64(a.totals.sequences-a.totals.undelivered), "the sink", float64(o.allArrived), slack, "what arrived and did not come out came too late for the receiver, or before it was ready")
 	}
-	if s := a.said[statKey{"receiver", "", statLost}]; s.there && o.source && o.sink {
+	if s := a.said[statKey{string(stack.Receiver), "", stack.SumLost}]; s.there && o.source && o.sink {
 		a.compare("", quantityUnrecovered, bySink, float64(o.allLost), byStack, s.value, 5, "a receiver does not count what was lost before it had begun or after it had ended")
 	}
-	if s := a.said[statKey{"sender", "", statRetransmitted}]; s.there && !a.bySize {
+	if s := a.said[statKey{string(stack.Sender), "", stack.SumRetransmitted}]; s.there && !a.bySize {
 		a.compare("", quantityRetransmissions, byCaptures, a.again.upTo(s.at), byStack, s.value, 5, "")
 	}
 }
@@ -122,10 +123,10 @@ func (a *analysis) compareStack(l *link, slack float64) {
 	if a.bySize {
 		return
 	}
-	if s := a.said[statKey{"sender", l.name, statRetransmitted}]; s.there {
+	if s := a.said[statKey{string(stack.Sender), l.name, stack.SumRetransmitted}]; s.there {
 		a.compare(l.name, quantityRetransmissions, byCaptures, l.again.upTo(s.at), byStack, s.value, 5, "")
 	}
-	if s := a.said[statKey{"receiver", l.name, statReceived}]; s.there {
+	if s := a.said[statKey{string(stack.Receiver), l.name, stack.SumReceived}]; s.there {
 		// Stacks count retransmissions, or do not.
 		a.compare(l.name, quantityReceived, byCaptures, clamp(s.value, l.firsts.upTo(s.at), l.data.upTo(s.at)), byStack, s.value, slack/2, "")
 	}

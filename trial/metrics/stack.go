@@ -6,15 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-)
 
-// Names of the stack's statistics that are read.
-const (
-	statRTT           = "rtt_ms"
-	statSent          = "sum.sent"
-	statRetransmitted = "sum.retransmitted"
-	statReceived      = "sum.received"
-	statLost          = "sum.lost"
+	"linktape/trial/stack"
 )
 
 // said is the last value of a sum.
@@ -40,9 +33,9 @@ func (a *analysis) readStack() error {
 			return err
 		}
 		switch row.Name {
-		case statSent, statRetransmitted, statReceived, statLost:
+		case stack.SumRetransmitted, stack.SumReceived, stack.SumLost:
 			a.said[statKey{row.Side, row.Link, row.Name}] = said{true, row.At, row.Value}
-		case statRTT:
+		case stack.RTT:
 			l := a.byName[row.Link]
 			if l == nil || math.IsNaN(row.Value) || row.Value < 0 || row.Value > 1e6 {
 				continue
