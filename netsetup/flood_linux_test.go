@@ -7,10 +7,12 @@ import (
 	"time"
 	"unsafe"
 
+	"linktape/trace"
+
 	"golang.org/x/sys/unix"
 )
 
-// flood sends numbered packets of one size up a link, many in a system call,
+// flood sends numbered packets of one size over a link, many in a system call,
 // and takes what arrives. It is for labs, where time stands still meanwhile.
 type flood struct {
 	t        testing.TB
@@ -39,12 +41,19 @@ type mmsghdr struct {
 
 const floodHeaders = 28 // of IPv4 and UDP
 
-// newFlood opens sockets in both ends of a run, at the addresses of a link.
+// newFlood opens sockets in both ends of a run, at the addresses of a link, to
+// send upwards.
 func newFlood(t testing.TB, run string, index, size int, arrived func(seq int, sent, received time.Duration, tos byte)) *flood {
+	t.Helper()
+	return newFloodTowards(t, trace.Up, run, index, size, arrived)
+}
+
+// newFloodTowards is newFlood to send in a direction.
+func newFloodTowards(t testing.TB, d trace.Direction, run string, index, size int, arrived func(seq int, sent, received time.Duration, tos byte)) *flood {
 	t.Helper()
 	f := &flood{t: t, size: size, arrived: arrived}
 	a := LinkAddresses(index)
-	const port = 5005
+	port := 5005 + int(d)
 	open := func(part string, addr netip.Addr) (fd int) {
 		err := withNamespace(Namespace(run, part), func() (err error) {
 			if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -57,11 +66,15 @@ func newFlood(t testing.TB, run string, index, size int, arrived func(seq int, s
 		}
 		return fd
 	}
-	f.out = open(SenderEnd, a.Sender[0].Addr())
-	f.in = open(ReceiverEnd, a.Receiver[0].Addr())
+	from, to := a.Sender[0].Addr(), a.Receiver[0].Addr()
+	source, sink := SenderEnd, ReceiverEnd
+	if d == trace.Down {
+		from, to, source, sink = to, from, sink, source
+	}
+	f.out, f.in = open(source, from), open(sink, to)
 	t.Cleanup(f.close)
 	for _, err := range []error{
-		unix.Connect(f.out, &unix.SockaddrInet4{Port: port, Addr: a.Receiver[0].Addr().As4()}),
+		unix.Connect(f.out, &unix.SockaddrInet4{Port: port, Addr: to.As4()}),
 		unix.SetsockoptInt(f.out, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 64<<20),
 		unix.SetsockoptInt(f.in, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 256<<20),
 		unix.SetsockoptInt(f.in, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),

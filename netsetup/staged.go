@@ -27,8 +27,9 @@ type staged struct {
 	ready       bool
 	state       *trace.State
 	at          time.Duration
-	before      grant // in force until the step
-	asleep      bool  // the queue may sleep then
+	before      grant  // in force until the step
+	budget      budget // before the step was granted
+	asleep      bool   // the queue may sleep then
 	closed      bool
 	first, last uint32 // numbers of its messages
 	read        uint32 // of the message whose answer has the counters
@@ -73,7 +74,10 @@ func (e *Endpoint) Prepare(at, hold time.Duration, s *trace.State) error {
 		x.buf, x.first, x.n, x.sent = x.buf[:0], *e.seq+1, 0, false
 	}
 	kept := len(x.buf)
-	*p = staged{state: s, at: at, before: e.shaper.grant, asleep: e.shaper.asleep(), first: *e.seq + 1, unread: e.spare(at, hold)}
+	*p = staged{
+		state: s, at: at, before: e.shaper.grant, budget: e.shaper.budget, asleep: e.shaper.asleep(), first: *e.seq + 1,
+		unread: e.spare(at, hold),
+	}
 	b, err := e.appendStep(x.buf, hold)
 	if err != nil {
 		x.buf = b[:kept]
@@ -206,6 +210,7 @@ func (e *Endpoint) Cancel() {
 	}
 	for _, part := range x.parts[:x.n] {
 		part.staged.ready = false
+		part.shaper.grant, part.shaper.budget = part.staged.before, part.staged.budget
 		part.forget()
 	}
 	x.n = 0

@@ -311,3 +311,23 @@ func TestStagedUnread(t *testing.T) {
 		t.Errorf("got error %v", err)
 	}
 }
+
+// A grant that is given up has not been made: what the link was owed before is
+// owed again, and the step in force is settled as what it was.
+func TestStagedCancelKeepsGrants(t *testing.T) {
+	_, up, _ := fakeLink(ShaperTBF, false)
+	s := stateOf(DefaultLink("a"))
+	apply(t, up, 0, &s)
+	up.shaper.budget.owed, up.shaper.budget.credit = 700, 90
+	budget, grant := up.shaper.budget, up.shaper.grant
+	slow := s
+	slow.Rate = trace.Kbit
+	prepare(t, up, 1, &slow)
+	if up.shaper.budget == budget || up.shaper.grant == grant {
+		t.Fatal("the step was not granted anything")
+	}
+	up.Cancel()
+	if up.shaper.budget != budget || up.shaper.grant != grant {
+		t.Errorf("got budget %+v, grant %+v; want %+v, %+v", up.shaper.budget, up.shaper.grant, budget, grant)
+	}
+}

@@ -37,6 +37,7 @@ type LogRow struct {
 	Messages int64   `parquet:"messages"`
 	Closed   bool    `parquet:"closed"`
 	Kicked   bool    `parquet:"kicked"`
+	Hand     bool    `parquet:"by_hand"`         // not the tape's: told anew because of what was done by hand
 	Bytes    int64   `parquet:"delivered_bytes"` // since the link is up
 	Packets  int64   `parquet:"delivered_packets"`
 	Drops    int64   `parquet:"queue_drops"`
@@ -74,7 +75,7 @@ func rowOf(r *Record, ld trace.LinkDir) LogRow {
 		GEP: float64(s.GE.P), GER: float64(s.GE.R), GEBad: float64(s.GE.LossBad), GEGood: float64(s.GE.LossGood),
 		Double: float64(s.Duplicate), Corrupt: float64(s.Corrupt), Reorder: float64(s.Reorder),
 		Carrier: s.Carrier, Label: s.Label, Bucket: int64(r.Told.Rate), Burst: r.Told.BurstBytes,
-		Messages: int64(r.Messages), Closed: r.Closed, Kicked: r.Kicked,
+		Messages: int64(r.Messages), Closed: r.Closed, Kicked: r.Kicked, Hand: r.Hand,
 		Bytes: int64(r.Bytes), Packets: int64(r.Packets), Drops: int64(r.Drops), Backlog: int64(r.BacklogBytes), Carried: r.Carried,
 	}
 }

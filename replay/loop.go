@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ type Record struct {
 	Entry
 	Sent  time.Duration // since the epoch, when the exchange with the kernel began
 	Acked time.Duration // when the kernel had worked through it
+	Hand  bool          // not the tape's: by hand, it was told anew
 	netsetup.Applied
 }
 
@@ -60,11 +62,16 @@ type Record struct {
 type Progress struct {
 	At, Tape, Lateness atomic.Int64  // ns, of the step in force; Lateness is the largest so far
 	Steps              atomic.Int64  // applied
-	Rate               atomic.Int64  // bit/s
+	Rate, Delay        atomic.Int64  // bit/s, ns
+	Loss               atomic.Uint64 // mean, as [math.Float64bits]
 	Bytes, Drops       atomic.Uint64 // from the first step to the one in force
 	Backlog            atomic.Uint32 // bytes
 	Closed             atomic.Bool
 	Lost, Down         atomic.Bool // every packet is lost; there is no carrier
+
+	seenAt               atomic.Int64 // plus 1; 0: never
+	seenBytes, seenDrops atomic.Uint64
+	seenBacklog          atomic.Uint32
 }
 
 // loop applies entries when they are due.
@@ -81,6 +88,11 @@ type loop struct {
 
 	staged   []staged // the endpoints
 	prepared []bool   // by direction: a step of the next instant is
+
+	dirs   []trace.LinkDir
+	tapeAt func(pos time.Duration) (tape time.Duration, loop int)
+	ctl    control
+	hand   byHand
 
 	progress []Progress
 	last     []dirTally // by direction
@@ -102,48 +114,78 @@ func (l *loop) run() error {
 		}
 		l.staged = append(l.staged, s)
 	}
+	l.hand.init(len(l.endpoints))
 	var rec Record
 	for !l.stop.Load() {
-		e := l.entries.peek()
-		if e == nil {
-			if l.entries.ended() {
-				l.await(l.epoch + l.end)
-				l.finished = !l.stop.Load()
-				return nil
+		if l.hand.held || l.ctl.rung.Load() != 0 {
+			if err := l.attend(0); err != nil {
+				return err
 			}
-			l.lack()
 			continue
 		}
-		due := l.epoch + e.At
-		if l.await(due - nap); l.stop.Load() {
-			return nil
+		e := l.entries.peek()
+		if e == nil {
+			if !l.entries.ended() {
+				l.lack()
+				continue
+			}
+			if l.await(l.epoch + l.hand.shift + l.end) {
+				l.finished = true
+				return nil
+			}
+			continue
+		}
+		due := l.epoch + l.hand.shift + e.At
+		if !l.await(due - nap) {
+			continue
 		}
 		n, err := l.prepare()
 		if err != nil {
 			return err
 		}
-		if l.await(due); l.stop.Load() {
-			for range n {
-				l.staged[l.entries.peek().Dir].Cancel()
-				l.entries.drop()
+		for !l.await(due) {
+			if l.stop.Load() {
+				l.cancel(n)
+				return nil
 			}
-			return nil
+			if err := l.attend(n); err != nil {
+				return err
+			}
+			if l.hand.held {
+				break
+			}
 		}
-		l.tally.instant(l.clock.Now()-due, time.Duration(l.covered.Load())-e.At)
+		if l.hand.held {
+			continue // nothing is prepared any more
+		}
+		// The end of an exchange is the beginning of the next: the clock is read once
+		// for both.
+		now := l.clock.Now()
+		l.tally.instant(now-due, time.Duration(l.covered.Load())-e.At)
 		for range n {
 			e := l.entries.peek()
-			sent := l.clock.Now() - l.epoch
 			applied, err := l.staged[e.Dir].Commit()
 			if err != nil {
 				return fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
 			}
 			if !applied.Shared { // else it went out with the one before
-				rec.Sent, rec.Acked = sent, l.clock.Now()-l.epoch
+				rec.Sent = now - l.epoch
+				now = l.clock.Now()
+				rec.Acked = now - l.epoch
 			}
 			rec.Entry, rec.Applied = *e, applied
+			rec.At += l.hand.shift
+			if l.hand.cut > 0 {
+				rec.State = *l.told(e.Dir, &e.State)
+			}
+			l.hand.under[e.Dir] = inForce{*e, true, e.Hold > 0}
 			l.prepared[e.Dir] = false
 			l.entries.drop()
 			l.note(&rec)
+		}
+		if o := l.hand.landed; o != nil {
+			l.hand.landed = nil
+			l.answer(o, nil)
 		}
 	}
 	return nil
@@ -158,7 +200,11 @@ func (l *loop) prepare() (n int, err error) {
 			break
 		}
 		at = e.At
-		if err := l.staged[e.Dir].Prepare(e.At, e.Hold, &e.State); err != nil {
+		state := &e.State
+		if l.hand.cut > 0 {
+			state = l.told(e.Dir, state)
+		}
+		if err := l.staged[e.Dir].Prepare(e.At+l.hand.shift, e.Hold, state); err != nil {
 			return n, fmt.Errorf("step at %v of the tape: %w", e.Tape, err)
 		}
 		l.prepared[e.Dir] = true
@@ -175,19 +221,35 @@ func (l *loop) lack() {
 		return // came before covered was read
 	}
 	now := l.clock.Now()
-	if now < l.epoch+covered {
-		l.clock.SleepUntil(min(l.epoch+covered, now+nap))
+	if covered == math.MaxInt64 { // the end, which is about to be told
+		l.clock.SleepUntil(now + looking)
+		return
+	}
+	if until := l.epoch + l.hand.shift + covered; now < until {
+		l.doze(min(until, now+nap))
 		return
 	}
 	l.tally.starved++
 	l.clock.SleepUntil(now + time.Millisecond)
 }
 
-// await sleeps until an instant of the clock, or until stop is set.
-func (l *loop) await(t time.Duration) {
-	for now := l.clock.Now(); now < t && !l.stop.Load(); now = l.clock.Now() {
-		l.clock.SleepUntil(min(t, now+nap))
+// exact is the end of a wait in which no command is looked at.
+const exact = time.Millisecond
+
+// await sleeps until an instant of the clock. It returns false, before it, when
+// stop is set or a command has come.
+func (l *loop) await(t time.Duration) bool {
+	for now := l.clock.Now(); now < t; now = l.clock.Now() {
+		switch {
+		case l.stop.Load() || l.ctl.rung.Load() != 0:
+			return false
+		case t-now > 2*exact:
+			l.doze(min(t-exact, now+nap))
+		default:
+			l.clock.SleepUntil(t)
+		}
 	}
+	return !l.stop.Load()
 }
 
 // note keeps what a record tells.
@@ -198,7 +260,11 @@ func (l *loop) note(r *Record) {
 	p.At.Store(int64(r.At))
 	p.Tape.Store(int64(r.Tape))
 	p.Rate.Store(int64(r.State.Rate))
-	p.Lateness.Store(max(p.Lateness.Load(), int64(r.Sent-r.At)))
+	p.Delay.Store(int64(r.State.Delay))
+	p.Loss.Store(math.Float64bits(r.State.MeanLoss()))
+	if !r.Hand {
+		p.Lateness.Store(max(p.Lateness.Load(), int64(r.Sent-r.At)))
+	}
 	p.Bytes.Store(r.Bytes - l.last[r.Dir].start.Bytes)
 	p.Drops.Store(r.Drops - l.last[r.Dir].start.Drops)
 	p.Backlog.Store(r.BacklogBytes)
@@ -234,9 +300,11 @@ func (d *dirTally) add(r *Record) {
 		d.advance(r.At, r.Counters)
 	}
 	d.now, d.since, d.State = r.Counters, r.At, r.State
-	d.steps++
-	if r.Closed {
-		d.closed++
+	if !r.Hand {
+		d.steps++
+		if r.Closed {
+			d.closed++
+		}
 	}
 	d.maxBacklog = max(d.maxBacklog, r.BacklogBytes)
 }
@@ -283,6 +351,7 @@ type tally struct {
 	steps, messages, kicks int64
 	starved                int64         // milliseconds that the loop waited for the tape
 	missed                 int64         // steps applied when the direction's next one was due
+	byHand                 int64         // states told anew by hand
 	unlogged               int64         // records that the logger had no room for
 	reserve                time.Duration // the least that was read ahead at an instant
 	lateness, exchange     histogram
@@ -295,11 +364,15 @@ type tally struct {
 }
 
 func (t *tally) add(r *Record) {
-	t.steps++
 	t.messages += int64(r.Messages)
 	if r.Kicked {
 		t.kicks++
 	}
+	if r.Hand {
+		t.byHand++
+		return
+	}
+	t.steps++
 	t.lateness.add(r.Sent - r.At)
 	t.exchange.add(r.Acked - r.Sent)
 	if r.Hold > 0 && r.Sent >= r.At+r.Hold {

@@ -52,6 +52,13 @@ type Options struct {
 	// may be nil.
 	Waiting func()
 
+	// WaitsFor says what At or Trigger waits for, for who asks [Player.Status].
+	WaitsFor string
+	// Watch is how often the counters are read for who watches, by a thread and
+	// sockets of its own, where they are not recorded; 0: they are only known at
+	// the steps.
+	Watch time.Duration
+
 	// Checking is told how far New has read the tape, 0 to 1; may be nil.
 	Checking func(fraction float64)
 }
@@ -77,6 +84,7 @@ type Player struct {
 	opts   Options
 	dirs   []trace.LinkDir
 	links  Links
+	length time.Duration // of the tape
 	before []trace.State
 	epoch  atomic.Int64 // on the clock, ns; 0: not begun
 	sum    Summary
@@ -84,6 +92,7 @@ type Player struct {
 	loop   loop
 
 	density density
+	outlook outlook
 }
 
 // Sizes of the rings. That of the entries is as large as the tape is dense, so
@@ -103,7 +112,9 @@ const (
 // cannot do.
 func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
-	p := &Player{opts: opts, dirs: meta.Directions(), links: links}
+	p := &Player{opts: opts, dirs: meta.Directions(), links: links, length: meta.Duration}
+	p.loop.dirs, p.loop.tapeAt = p.dirs, p.tapeAt
+	p.loop.ctl.init(len(p.dirs))
 	switch p.opts.Leave {
 	case "":
 		p.opts.Leave = Keep
@@ -153,6 +164,7 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	chance := false
 	supports := func(s *trace.Step) error {
 		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
+		p.outlook.add(s, index[s.LinkDir()], opts.From)
 		if opts.RatesOnly {
 			return nil
 		}
@@ -244,9 +256,21 @@ func (p *Player) Progress(dir int) *Progress { return &p.loop.progress[dir] }
 // Window returns how long the window takes to play once.
 func (p *Player) Window() time.Duration { return p.sched.span() }
 
-// Position is the time since the window's first instant, on the replay's clock;
-// 0 before it. It goes on growing when the window is played over and over.
+// Position is where the replay is since the window's first instant, on the replay's
+// clock; 0 before it. It goes on growing when the window is played over and over,
+// stands still in a pause and jumps with a skip.
 func (p *Player) Position() time.Duration {
+	if p.epoch.Load() == 0 {
+		return 0
+	}
+	if f := p.loop.ctl.frozen.Load(); f > 0 {
+		return time.Duration(f - 1)
+	}
+	return max(p.elapsed()-time.Duration(p.loop.ctl.shift.Load()), 0)
+}
+
+// elapsed is the time since the epoch, whatever was done by hand; 0 before it.
+func (p *Player) elapsed() time.Duration {
 	epoch := p.epoch.Load()
 	if epoch == 0 {
 		return 0
@@ -257,8 +281,12 @@ func (p *Player) Position() time.Duration {
 // Looping reports whether the window is played more than once.
 func (p *Player) Looping() bool { return p.opts.Loop || p.opts.Times > 1 }
 
-// errStopped ends the producer.
-var errStopped = errors.New("stopped")
+// Ends of a reading of the tape.
+var (
+	errStopped = errors.New("stopped")
+	errSkip    = errors.New("the tape is wanted elsewhere")
+	errByHand  = errors.New("stopped by hand")
+)
 
 // ahead is how far before its time a step is read: what the reader may stall
 // without a step being late. It exceeds the horizon.
@@ -275,6 +303,10 @@ const ahead = 5 * time.Second
 // have been played, and one of the log is returned at the end, both with the
 // summary.
 func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary, error) {
+	defer p.loop.ctl.end()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p.loop.ctl.run(func() { cancel(errByHand) })
 	if ctx.Err() != nil {
 		return nil, errNothingYet(ctx)
 	}
@@ -304,7 +336,17 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		l.records = newRing[Record](recordRing)
 		l.records.touch() // it is the loop that fills it
 	}
+	eye, err := p.watcher()
+	if err != nil {
+		if rec != nil {
+			rec.close()
+		}
+		return nil, fmt.Errorf("watch the links: %w", err)
+	}
 	if err := p.links.BeginReplay(); err != nil {
+		if eye != nil {
+			err = errors.Join(err, eye.meter.Close())
+		}
 		if rec != nil {
 			rec.close()
 		}
@@ -317,15 +359,32 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	var readErr, logErr error
 	ready := make(chan struct{}) // all that is wanted yet is in the ring
 	filled := sync.OnceFunc(func() { close(ready) })
+	var reading uint32
+	ended := func() error {
+		switch {
+		case l.stop.Load():
+			return errStopped
+		case l.ctl.wanted.Load() != reading:
+			return errSkip
+		}
+		return nil
+	}
+	timer := time.NewTimer(nap)
+	defer timer.Stop()
 	wait := func() error {
 		filled()
-		if l.stop.Load() {
-			return errStopped
+		if err := ended(); err != nil {
+			return err
 		}
-		time.Sleep(nap)
+		timer.Reset(nap)
+		select {
+		case <-timer.C:
+		case <-l.ctl.poke:
+		}
 		return nil
 	}
 	p.sched.emit = func(e *Entry) error {
+		e.reading = reading
 		for !l.entries.push(e) {
 			if err := wait(); err != nil {
 				return err
@@ -335,27 +394,41 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	p.sched.pace = func(at time.Duration) error {
 		l.covered.Store(int64(at - horizon))
-		for at > max(p.Position(), p.sched.skip)+ahead {
+		for at > max(p.Position(), p.sched.skip, time.Duration(l.ctl.reach.Load()))+ahead {
 			if err := wait(); err != nil {
 				return err
 			}
 		}
-		if l.stop.Load() {
-			return errStopped
-		}
-		return nil
+		return ended()
 	}
-	work.Go(func() {
+	read := func() {
 		defer filled()
-		defer l.entries.close()
-		if err := p.sched.run(); !errors.Is(err, errStopped) {
-			readErr = err
+		for {
+			err := p.sched.run()
+			if err == nil {
+				l.covered.Store(math.MaxInt64) // as far as it goes
+				l.entries.close()
+				for err == nil {
+					err = wait()
+				}
+			}
+			if !errors.Is(err, errSkip) {
+				if !errors.Is(err, errStopped) {
+					readErr = err
+					l.end = 0 // what would come is not known: there is nothing to wait for
+				}
+				l.covered.Store(math.MaxInt64)
+				l.entries.close()
+				return
+			}
+			reading = l.ctl.wanted.Load()
+			p.sched.skip = time.Duration(l.ctl.restart.Load())
+			l.covered.Store(int64(p.sched.skip))
+			l.entries.closed.Store(false)
+			l.ctl.reading.Store(reading)
 		}
-		l.covered.Store(math.MaxInt64) // as far as it goes
-		if readErr != nil {
-			l.end = 0 // what would come is not known: there is nothing to wait for
-		}
-	})
+	}
+	work.Go(read)
 	if log != nil {
 		work.Go(func() { logErr = logRecords(l.records, p.dirs, rows) })
 	}
@@ -366,19 +439,30 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		}
 		work.Go(func() { rec.write(l.records, &metering) })
 	}
+	if eye != nil {
+		work.Go(eye.run)
+	}
 	<-ready
-	unwatch := context.AfterFunc(ctx, func() { l.stop.Store(true) })
+	unwatch := context.AfterFunc(ctx, l.halt)
 	runErr := p.onOwnThread(ctx)
 	unwatch()
-	ended := p.Position()
-	l.stop.Store(true)
+	cancel(nil)
+	played, position := p.elapsed(), p.Position()
+	l.halt()
+	l.ctl.settle()
 	if rec != nil {
 		rec.stop()
+	}
+	if eye != nil {
+		close(eye.stop)
 	}
 	if l.records != nil {
 		l.records.close()
 	}
 	work.Wait()
+	if eye != nil {
+		runErr = errors.Join(runErr, eye.meter.Close())
+	}
 
 	if p.epoch.Load() == 0 { // it did not begin
 		return nil, errors.Join(runErr, p.disarm())
@@ -393,7 +477,8 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	p.sum.Stopped = !l.finished || readErr != nil
 	if !p.sum.Stopped {
-		ended = p.sched.length()
+		position = p.sched.length()
+		played = position + l.hand.shift
 	}
 	if w := p.sum.Wall; w != nil && !p.opts.At.IsZero() {
 		p.sum.Warnings = append(p.sum.Warnings, w.warnings()...)
@@ -402,7 +487,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		p.warn("the replay came %v late and joined the tape there", p.sum.Joined.Round(time.Millisecond))
 	}
 	if readErr != nil {
-		readErr = fmt.Errorf("the replay ended after %v: %w", ended.Round(time.Millisecond), readErr)
+		readErr = fmt.Errorf("the replay ended after %v: %w", played.Round(time.Millisecond), readErr)
 	}
 	if l.tally.unlogged > 0 && logErr == nil {
 		p.warn("%d steps are missing in the applied log: it was written too slowly", l.tally.unlogged)
@@ -410,7 +495,11 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	if l.tally.starved > 0 {
 		p.warn("steps came late: the tape was read too slowly, and the replay waited %v for it", time.Duration(l.tally.starved)*time.Millisecond)
 	}
-	err := errors.Join(readErr, p.finish(ended), logErr)
+	if acts, _ := p.Acts(0); len(acts) > 0 {
+		p.sum.Acts = len(acts)
+		p.warn("%d commands were given by hand: the tape was not played as it is", len(acts))
+	}
+	err = errors.Join(readErr, p.finish(played, position), logErr)
 	return &p.sum, errors.Join(err, rec.end(&p.sum))
 }
 
@@ -448,6 +537,7 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 			}
 			p.loop.epoch, p.sum.Epoch = epoch, at
 			p.epoch.Store(int64(epoch))
+			close(p.loop.ctl.begun)
 			wall = watchWall(p.loop.clock, epoch, at)
 			return p.loop.run()
 		}()
@@ -460,7 +550,7 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 }
 
 // finish sums up, and leaves the links as asked: as many of them as it can.
-func (p *Player) finish(ended time.Duration) error {
+func (p *Player) finish(ended, position time.Duration) error {
 	l := &p.loop
 	l.tally.endGroup()
 	var errs []error
@@ -477,8 +567,9 @@ func (p *Player) finish(ended time.Duration) error {
 	t := &l.tally
 	p.sum.Played = ended
 	if t.steps > 0 {
-		p.sum.Loops = 1 + int(max(ended-1, 0)/p.Window())
+		p.sum.Loops = 1 + int(max(position-1, 0)/p.Window())
 	}
+	p.sum.Retold = t.byHand
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
 	p.sum.Wake = t.wake.distribution()
@@ -489,6 +580,9 @@ func (p *Player) finish(ended time.Duration) error {
 	for i, e := range l.endpoints {
 		ld := p.dirs[i]
 		state := l.last[i].State
+		if l.hand.cut > 0 {
+			state = l.hand.under[i].State // nobody could end a cut any more
+		}
 		switch {
 		case p.opts.Leave == Restore || !l.last[i].begun:
 			state = p.before[i]

@@ -23,6 +23,8 @@ type Entry struct {
 	Dir   int           // index of the direction
 	Loop  int           // how often the window has been played before
 	State trace.State
+
+	reading uint32 // which one of the tape it comes from: each skip begins another
 }
 
 // Source is a tape to read: a [trace.Reader].
@@ -62,6 +64,7 @@ func (s *schedule) run() error {
 	s.last = make([]int, len(s.dirs))
 	s.states = make([]trace.State, len(s.dirs))
 	s.again = make([]time.Duration, len(s.dirs))
+	s.pending, s.first = s.pending[:0], 0
 	for i := range s.last {
 		s.last[i], s.again[i] = -1, -1
 	}

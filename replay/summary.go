@@ -33,6 +33,9 @@ type Summary struct {
 	Metering *MeteringReport `json:"metering,omitempty"`  // of the links, beside the loop
 	ReadBack *ReadBackReport `json:"read_back,omitempty"` // what the kernel has, against what it was told
 
+	Acts   int   `json:"by_hand,omitempty"` // commands given by hand that changed something
+	Retold int64 `json:"retold,omitempty"`  // states that the kernel was told for them, beside the steps
+
 	RatesOnly bool         `json:"rates_only"` // delay and loss of the tape were left out
 	Stopped   bool         `json:"stopped"`    // before the end, by a signal or an error
 	Left      string       `json:"left"`       // what the links were left in: keep, restore or neutral; unknown after an error

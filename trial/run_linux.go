@@ -334,6 +334,9 @@ func (r *runner) startSides(ctx context.Context) error {
 		return err
 	}
 	r.m.Sender, r.m.Receiver = sender.Argv, receiver.Argv
+	for _, w := range r.Stack.Warnings(r.setup) {
+		r.find("%s", w)
+	}
 	start := func(side stack.Side, part string, c stack.Command) (*process, error) {
 		parser := r.Stack.Parser(r.setup, side)
 		return startProcess(r.Inside, r.Run, part, side, c, filepath.Join(r.dir, LogDir), func(s stack.Stream, line []byte) {

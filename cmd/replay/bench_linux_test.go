@@ -47,7 +47,7 @@ const benchRun = "bench"
 
 // manyLinks builds links until the benchmark's end, and writes a tape that
 // changes every direction of them at every step.
-func manyLinks(b *testing.B, links, directions int, step, length time.Duration) (tape string) {
+func manyLinks(b testing.TB, links, directions int, step, length time.Duration) (tape string) {
 	b.Helper()
 	topology := new(netsetup.Topology)
 	meta := trace.Meta{Duration: length, Generator: "benchmark 1"}

@@ -321,6 +321,83 @@ func inLabShell(t *testing.T, script string) (dir, stdout, stderr string) {
 	return dir, out.String(), errs.String()
 }
 
+// Where the receiver has one address, GStreamer's links are told apart by the
+// sender's, and librist goes over the first alone.
+func TestOneReceiverAddress(t *testing.T) {
+	privtest.RequireUser(t, "lab-kernel", "librist", "gstreamer")
+	topology := file(t, "one.yaml", "receiver: {address: 10.99.0.1}\nlinks:\n  a: {}\n  b: {}\n")
+	for _, c := range []struct {
+		stack string
+		least int64 // packets on link b
+		want  string
+	}{
+		{"gstreamer", 600, "RTCP is bound to none of the sender's"},
+		{"librist", 0, "all its peers go over the first link"},
+	} {
+		_, r := virtual(t, "--stack", c.stack, "--topology", topology, "--duration", "4s", "a1-clean")
+		if got := r.Trial.Captures[trial.CaptureFile("b", false)].Packets; got < c.least || c.least == 0 && got > 100 {
+			t.Errorf("%s: got %d packets on the second link, want %d", c.stack, got, c.least)
+		}
+		if r.Summary.Lost != 0 || len(r.Trial.Findings) != 1 || !strings.Contains(r.Trial.Findings[0], c.want) {
+			t.Errorf("%s: got %+v, findings %q", c.stack, r.Summary, r.Trial.Findings)
+		}
+		if a, b := r.Trial.Links[0], r.Trial.Links[1]; a.ReceiverAddr != "10.99.0.1" || b.ReceiverAddr != "10.99.0.1" || a.ReceiverPorts[0] == b.ReceiverPorts[0] {
+			t.Errorf("got %+v, %+v", a, b)
+		}
+	}
+}
+
+// With devices on cables a trial is links, tape and captures.
+func TestCables(t *testing.T) {
+	dir, stdout, stderr := inLabShell(t, `set -e
+ip netns add left
+ip netns add right
+for x in left right; do
+	ip link add cable-$x type veth peer name eth0 netns $x
+	ip link set cable-$x up
+	ip -n $x link set eth0 up
+done
+ip -n left address add 10.77.0.1/30 dev eth0
+ip -n left route add default via 10.77.0.2
+ip -n right address add 10.77.0.6/30 dev eth0
+ip -n right route add default via 10.77.0.5
+cat >cables.yaml <<END
+ipv6: false
+links:
+  a: {sender: {interface: cable-left}, receiver: {interface: cable-right}}
+END
+(sleep 2; ip netns exec left ping -c 20 -i 0.1 -q 10.77.0.6 >ping.txt) &
+$TRIAL run --in-lab --stack none --topology cables.yaml --links a --duration 5s --out out --json a1-clean >result.json
+wait
+ip link show cable-left >/dev/null && echo back
+ip netns del left; ip netns del right
+`+left)
+	if stdout != "back\n" {
+		t.Errorf("got %q; standard error %q", stdout, stderr)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "result.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r result
+	if err := json.Unmarshal(data, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Summary != nil || !r.Trial.Complete || r.Trial.Stack != "none" || r.Trial.Links[0].SenderDevice != "cable-left" {
+		t.Errorf("got %+v", r.Trial)
+	}
+	ping, err := os.ReadFile(filepath.Join(dir, "ping.txt"))
+	if err != nil || !strings.Contains(string(ping), "20 packets transmitted, 20 received, 0% packet loss") || !strings.Contains(string(ping), "min/avg/max/mdev = 40.") {
+		t.Errorf("got %s, %v", ping, err)
+	}
+	for _, sender := range []bool{true, false} {
+		// Twenty questions, twenty answers, and some ARP.
+		if c := r.Trial.Captures[trial.CaptureFile("a", sender)]; c.Packets < 40 || c.Packets > 60 || c.Drops != 0 {
+			t.Errorf("captures: got %+v", r.Trial.Captures)
+		}
+	}
+}
+
 // left is what a shell says of what a trial may leave behind.
 const left = `ip netns list; ls /run/linktape 2>/dev/null; for p in /proc/[0-9]*; do case $(cat $p/comm) in ristsender|ristreceiver) echo $p;; esac; done`
 

@@ -39,7 +39,8 @@ type link struct {
 
 	sentTotal, gotTotal cumulative // packets of anything
 	lostTotal           cumulative // packets of the bond, by when they were sent
-	again, data         cumulative // retransmissions sent; media that arrived
+	again               cumulative // retransmissions sent
+	data, firsts        cumulative // media that arrived; of it what was sent as original
 	recent              recently
 }
 
@@ -203,6 +204,11 @@ func newAnalysis(dir string, t *info) *analysis {
 	return a
 }
 
+// large is the size in bytes from which on what cannot be read is media, where the
+// source's datagrams are not known: less than seven packets of a transport stream
+// are, and more than reports and keep-alives.
+const large = 1000
+
 // readCaptures reads what passed both ends of every link.
 func (a *analysis) readCaptures() (err error) {
 	var pairs []capturePair
@@ -213,7 +219,11 @@ func (a *analysis) readCaptures() (err error) {
 		p.receiver, _ = netip.ParseAddr(l.ReceiverAddr)
 		pairs = append(pairs, p)
 	}
-	if a.pass, err = newPass(pairs, a.info.Epoch, a.info.Buffer, a.info.Datagram, a.in, a); err != nil {
+	size := a.info.Datagram
+	if size == 0 { // the devices under test have a source of their own
+		size = large
+	}
+	if a.pass, err = newPass(pairs, a.info.Epoch, a.info.Buffer, size, a.in, a); err != nil {
 		return err
 	}
 	defer a.pass.close()
@@ -246,6 +256,9 @@ func (a *analysis) packetReceived(i int, p *packet) {
 	l.gotTotal.add(p.at)
 	if p.flow && isMedia(p) {
 		l.data.add(p.at)
+		if p.rist.Kind == rist.Media {
+			l.firsts.add(p.at)
+		}
 	}
 }
 

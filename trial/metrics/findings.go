@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"linktape/trace"
 )
 
 // tolerated is how far two sources of the same quantity may differ.
@@ -66,16 +68,19 @@ const (
 // compareAll looks for sources that disagree. Counts are of the whole trial, so
 // that only packets under way at its ends lie between them.
 func (a *analysis) compareAll() {
-	cross := len(a.info.Cross) > 0
-	if cross {
-		a.find("cross traffic passes the links as well: the counters hold it, and are not compared with the captures")
+	cross := make(map[string]bool) // links that others use upwards as well
+	for _, c := range a.info.Cross {
+		cross[c.Link] = cross[c.Link] || c.Dir != trace.Down.String()
 	}
 	for i, l := range a.links {
 		p := a.pass.links[i]
 		// What may be at the edges: a fifth of a second's packets.
 		per := float64(p.all.sent) / max(float64(a.duration)/1e9, 1)
 		slack := max(10, 0.2*per)
-		if c := &l.counters; c.there && !cross {
+		if cross[l.name] && l.counters.there {
+			a.findOn(l, "link %s: cross traffic passes it as well: its counters hold that too, and are not compared with the captures", l.name)
+		}
+		if c := &l.counters; c.there && !cross[l.name] {
 			end := c.last.At
 			sentBy, gotBy := l.totals(end)
 			lostBy := l.lostTotal.upTo(end) - l.lostTotal.upTo(0)
@@ -121,7 +126,8 @@ func (a *analysis) compareStack(l *link, slack float64) {
 		a.compare(l.name, quantityRetransmissions, byCaptures, l.again.upTo(s.at), byStack, s.value, 5, "")
 	}
 	if s := a.said[statKey{"receiver", l.name, statReceived}]; s.there {
-		a.compare(l.name, quantityReceived, byCaptures, l.data.upTo(s.at), byStack, s.value, slack/2, "")
+		// Stacks count retransmissions, or do not.
+		a.compare(l.name, quantityReceived, byCaptures, clamp(s.value, l.firsts.upTo(s.at), l.data.upTo(s.at)), byStack, s.value, slack/2, "")
 	}
 }
 
@@ -140,7 +146,7 @@ func (a *analysis) blockedAt(l *link, from, to int64) bool {
 
 // checkCaptures notes what is the matter with the captures themselves.
 func (a *analysis) checkCaptures() {
-	var unreadable, readable, sized int64
+	var readable, sized int64
 	for i, p := range a.pass.links {
 		l := a.links[i]
 		for _, e := range p.ends {
@@ -164,14 +170,13 @@ func (a *analysis) checkCaptures() {
 		}
 		readable += p.all.originals - p.all.bySize + p.all.again
 		sized += p.all.bySize
-		unreadable += p.all.bySize
 	}
 	switch {
 	case readable == 0 && sized > 0:
 		a.bySize = true
-		a.find("the bond's packets cannot be read (encrypted, or not RIST): the %d that are as large as the source's datagrams count as media; what needs sequence numbers is estimated from source and sink, or missing", sized)
+		a.find("the bond's packets cannot be read (encrypted, or not RIST): the %d of %d bytes or more count as media; what needs sequence numbers is estimated from source and sink, or missing", sized, a.pass.size)
 	case sized > 0:
-		a.find("%d packets of the bond cannot be read (encrypted, or not RIST); those as large as the source's datagrams count as originals", unreadable)
+		a.find("%d packets of the bond, of %d bytes or more, cannot be read (encrypted, or not RIST); they count as originals", sized, a.pass.size)
 	case readable == 0:
 		a.find("no packet of media was seen on any link: the sender sent none, or not to the ports that %s names", trialFile)
 	}

@@ -467,6 +467,10 @@ func TestEncrypted(t *testing.T) {
 		"a/sent_packets": 350 + 70, "a/loss": 0, "a/share": 420. / 770, "sequences_packets": 700, "retransmissions_packets": 70, "retransmission_rate": 0.1,
 		"effective_throughput_bit_s": 700 * media * 8 / 7., "unrecovered_datagrams": 0,
 	})
+	// The same of devices whose source is not ours.
+	tr.without = []string{"source.parquet", "sink.parquet"}
+	tr.fields["datagram_bytes"] = 0
+	expect(t, tr.compute(t), map[string]float64{"a/share": 420. / 770, "a/originals_packets": 420, "a/loss": 0})
 	for _, v := range r.Metrics {
 		if strings.HasPrefix(v.Name, "retransmission_rate_") && v.Value != nil {
 			t.Errorf("%s has a value", v.Name)

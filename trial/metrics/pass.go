@@ -196,7 +196,7 @@ func (p *pass) send(i int, q *packet) {
 		case sized:
 			c.originals++
 			c.bySize++
-			c.originalBytes += int64(p.size)
+			c.originalBytes += int64(q.rist.MediaBytes)
 		default:
 			c.control++
 		}

@@ -143,6 +143,9 @@ func (s *Setup) environment(side Side) []string {
 	return env
 }
 
+// Warnings: nothing is known of the commands.
+func (e *Exec) Warnings(*Setup) []string { return nil }
+
 // Parser reads nothing: see [LineParser].
 func (e *Exec) Parser(_ *Setup, side Side) Parser { return &LineParser{side} }
 

@@ -89,6 +89,11 @@ func (g *GStreamer) Commands(s *Setup) (sender, receiver Command, err error) {
 			sink = append(sink, "rist_rtp_udpsink"+strconv.Itoa(i)+"::sync=false")
 		}
 	}
+	if s.oneReceiver() {
+		for i, k := range s.Links {
+			sink = append(sink, "rist_rtp_udpsink"+strconv.Itoa(i)+"::bind-address="+k.Sender.String())
+		}
+	}
 	src := []string{"ristsrc", "name=receiver", bonding, every, ms("receiver-buffer", g.receiverBuffer, s.Buffer.Milliseconds())}
 	if g.reorder >= 0 {
 		src = append(src, ms("reorder-section", g.reorder, 0))
@@ -108,6 +113,14 @@ func join(lists ...[]string) (out []string) {
 		out = append(out, l...)
 	}
 	return out
+}
+
+// Warnings: RTP is bound to each link's address, RTCP to none.
+func (g *GStreamer) Warnings(s *Setup) []string {
+	if !s.oneReceiver() {
+		return nil
+	}
+	return []string{"the receiver has one address, and ristsink's RTCP is bound to none of the sender's: it goes over the first link"}
 }
 
 // Parser reads the statistics of a side.

@@ -121,6 +121,14 @@ func (l *Librist) Commands(s *Setup) (sender, receiver Command, err error) {
 	return sender, receiver, nil
 }
 
+// Warnings: its sockets are bound to no address.
+func (l *Librist) Warnings(s *Setup) []string {
+	if !s.oneReceiver() {
+		return nil
+	}
+	return []string{"the receiver has one address, and librist binds to none of the sender's: all its peers go over the first link"}
+}
+
 // Parser reads the statistics of a side.
 func (l *Librist) Parser(s *Setup, side Side) Parser {
 	p := &libristParser{side: side, peers: make(map[int]string), sums: newSums()}

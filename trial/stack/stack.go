@@ -51,6 +51,12 @@ type Setup struct {
 	Rate   trace.BitRate  // of the stream
 }
 
+// oneReceiver reports whether several links lead to one address, so that the address
+// that a packet comes from chooses its link.
+func (s *Setup) oneReceiver() bool {
+	return len(s.Links) > 1 && s.Links[0].Receiver == s.Links[1].Receiver
+}
+
 // Command is a program to start.
 type Command struct {
 	Argv []string
@@ -84,6 +90,8 @@ type Stack interface {
 	Ports(first int) []int
 	// Commands says what to run.
 	Commands(s *Setup) (sender, receiver Command, err error)
+	// Warnings say what the stack cannot do between these ends.
+	Warnings(s *Setup) []string
 	// Parser reads the statistics of a side.
 	Parser(s *Setup, side Side) Parser
 	// Programs are those whose versions matter, by name, with the arguments that

@@ -1,0 +1,134 @@
+package replay
+
+import (
+	"slices"
+	"time"
+
+	"linktape/trace"
+)
+
+// How nothing passes, as a [TapeEvent] says it.
+const (
+	NoCarrier = "no carrier"
+	Stalled   = "stall"
+	LosesAll  = "loses all"
+)
+
+// WhatPasses says how a state lets nothing pass; "" where packets pass.
+func WhatPasses(s *trace.State) string {
+	switch {
+	case !s.Carrier:
+		return NoCarrier
+	case s.Rate == 0:
+		return Stalled
+	case s.MeanLoss() >= 1:
+		return LosesAll
+	}
+	return ""
+}
+
+// TapeEvent is an instant of the tape at which a direction's label changes, or
+// whether anything passes.
+type TapeEvent struct {
+	Tape  time.Duration `json:"tape_ns"`
+	In    time.Duration `json:"in_ns"` // until then, on the replay's clock
+	Link  string        `json:"link"`
+	Dir   string        `json:"dir"`
+	Label string        `json:"label,omitempty"` // from then on
+	What  string        `json:"what,omitempty"`  // how nothing passes from then on; empty: packets pass
+}
+
+// mostOutlook bounds what is kept of a tape: 3 MB.
+const mostOutlook = 1 << 16
+
+// outlook is what is to come of a window. The tape's steps are added once, when it
+// is checked.
+type outlook struct {
+	events []tapeEvent
+	last   map[int]tapeEvent
+	dirs   map[int][]int // by direction: its events
+}
+
+type tapeEvent struct {
+	tape  time.Duration
+	dir   int
+	label string
+	what  string
+}
+
+func (o *outlook) add(s *trace.Step, dir int, from time.Duration) {
+	if o.last == nil {
+		o.last, o.dirs = make(map[int]tapeEvent), make(map[int][]int)
+	}
+	e := tapeEvent{max(s.At, from), dir, s.Label, WhatPasses(&s.State)}
+	was, known := o.last[dir]
+	if known && was.label == e.label && was.what == e.what {
+		return
+	}
+	o.last[dir] = e
+	if len(o.events) < mostOutlook {
+		o.dirs[dir] = append(o.dirs[dir], len(o.events))
+		o.events = append(o.events, e)
+	}
+}
+
+// after is the index of the first event after an instant of the tape; the first
+// states of a window are no events.
+func (o *outlook) after(tape, from time.Duration) int {
+	i, _ := slices.BinarySearchFunc(o.events, max(tape, from), func(e tapeEvent, t time.Duration) int {
+		if e.tape <= t {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// NextEvent is the next change of a label, or of whether anything passes, that is to
+// come; nil where none is known. In is the time until it, as long as nothing is
+// done by hand. Of a tape with very many only the first 65,536 are known.
+func (p *Player) NextEvent() *TapeEvent {
+	pos := p.Position()
+	tape, loop := p.tapeAt(pos)
+	s := &p.sched
+	base := time.Duration(loop) * s.span()
+	i := p.outlook.after(tape, s.from)
+	if i == len(p.outlook.events) {
+		if len(p.outlook.events) == mostOutlook || !s.loops && loop+1 >= s.times {
+			return nil
+		}
+		if i = p.outlook.after(0, s.from); i == len(p.outlook.events) {
+			return nil
+		}
+		base += s.span()
+	}
+	e := p.event(i)
+	e.In = base + s.scaled(e.Tape-s.from) - pos
+	return e
+}
+
+// EventsBetween lists the tape's events after one instant of the tape and up to
+// another one.
+func (p *Player) EventsBetween(after, until time.Duration) []TapeEvent {
+	var out []TapeEvent
+	for i := p.outlook.after(after, p.sched.from); i < len(p.outlook.events) && p.outlook.events[i].tape <= until; i++ {
+		out = append(out, *p.event(i))
+	}
+	return out
+}
+
+func (p *Player) event(i int) *TapeEvent {
+	e := &p.outlook.events[i]
+	ld := p.dirs[e.dir]
+	return &TapeEvent{Tape: e.tape, Link: ld.Link, Dir: ld.Dir.String(), Label: e.label, What: e.what}
+}
+
+// labelAt is a direction's label at an instant of the tape, as far as it is known.
+func (p *Player) labelAt(dir int, tape time.Duration) string {
+	mine := p.outlook.dirs[dir]
+	n, _ := slices.BinarySearch(mine, p.outlook.after(tape, p.sched.from))
+	if n == 0 {
+		return ""
+	}
+	return p.outlook.events[mine[n-1]].label
+}
