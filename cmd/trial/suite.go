@@ -232,7 +232,7 @@ func finishSuite(dir string, asJSON bool, stdout io.Writer) error {
 	case r.Failed > 0:
 		return fmt.Errorf("%d of %d trials gave no result: %s says why", r.Failed, r.Failed+r.Trials+r.Missing, filepath.Join(dir, suite.ReportFile))
 	case r.Missing > 0:
-		return fmt.Errorf("%d trials were not run: run the same suite again with --out %s, or merge all of its shards", r.Missing, dir)
+		return fmt.Errorf("%s not run: run the same suite again with --out %s, or merge all of its shards", cli.Count(int64(r.Missing), "trial"), dir)
 	case r.Missed > 0:
 		return cli.Boundsf("%s missed", cli.Count(int64(r.Missed), "threshold"))
 	}

@@ -52,7 +52,7 @@ func TestSuiteInLab(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s\n%s", err, out, stderr)
 		}
-		if strings.Count(stderr, ": done in ") != 4 || !strings.Contains(out, "all 4 thresholds were kept") {
+		if strings.Count(stderr, ": done in ") != 4 || !strings.Contains(out, "thresholds kept: all 4") {
 			t.Errorf("got %s\n%s", out, stderr)
 		}
 	}

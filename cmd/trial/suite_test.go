@@ -117,7 +117,7 @@ func TestMergeStatus(t *testing.T) {
 		most   float64
 		status int
 		want   string
-	}{{0.03, 0, "all 1 thresholds were kept"}, {0.01, cli.ExitBounds, "missed: one: unrecovered ≤ 1 %: median 2 %, worst 2 %, 1 of 1 beyond"}} {
+	}{{0.03, 0, "thresholds kept: all 1"}, {0.01, cli.ExitBounds, "missed: one: unrecovered ≤ 1 %: median 2 %, worst 2 %, 1 of 1 beyond"}} {
 		to := filepath.Join(t.TempDir(), "all")
 		out, _, err := invoke(t.Context(), "merge", "--out", to, judged(t, c.most))
 		if cli.Status(err) != c.status || !strings.Contains(out, c.want) {
@@ -133,7 +133,7 @@ func TestMergeStatus(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "one", "seed-1", suite.RunFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := invoke(t.Context(), "merge", "--out", filepath.Join(t.TempDir(), "all"), dir); cli.Status(err) != cli.ExitFailed || !strings.Contains(err.Error(), "1 trials were not run") {
+	if _, _, err := invoke(t.Context(), "merge", "--out", filepath.Join(t.TempDir(), "all"), dir); cli.Status(err) != cli.ExitFailed || !strings.Contains(err.Error(), "1 trial not run") {
 		t.Errorf("got %v", err)
 	}
 }

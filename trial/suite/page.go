@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"linktape/internal/cli"
 	"linktape/trial/metrics"
 	"linktape/trial/report"
 )
@@ -68,20 +69,20 @@ type page struct {
 // Verdict says in a line how a suite went.
 func (r *Results) Verdict() string {
 	var parts []string
-	add := func(n int, what string) {
+	add := func(n int, what, how string) {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+			parts = append(parts, cli.Count(int64(n), what)+" "+how)
 		}
 	}
-	add(r.Failed, "trials gave no result")
-	add(r.Missing, "trials were not run")
-	add(r.Missed, "thresholds were missed")
-	s := fmt.Sprintf("%d trials gave a result", r.Trials)
+	add(r.Failed, "trial", "without a result")
+	add(r.Missing, "trial", "not run")
+	add(r.Missed, "threshold", "missed")
+	s := cli.Count(int64(r.Trials), "trial") + " with a result"
 	switch {
 	case len(parts) > 0:
 		s += "; " + strings.Join(parts, ", ")
 	case r.Judged && r.thresholds() > 0:
-		s += fmt.Sprintf("; all %d thresholds were kept", r.thresholds())
+		s += fmt.Sprintf("; thresholds kept: all %d", r.thresholds())
 	}
 	if !r.Judged {
 		s += "; a shard is not judged, the merged suite is"
@@ -114,7 +115,7 @@ func (r *Results) Page(w io.Writer, dir string) error {
 	for _, s := range m.Seeds {
 		seeds = append(seeds, fmt.Sprint(s))
 	}
-	p.How = fmt.Sprintf("%s; %d cases, seeds %s; %s time", m.Description, len(m.Cases), strings.Join(seeds, ", "), m.Time)
+	p.How = fmt.Sprintf("%s; %s, seeds %s; %s time", m.Description, cli.Count(int64(len(m.Cases)), "case"), strings.Join(seeds, ", "), m.Time)
 	if m.Shard != "" {
 		p.How += ", shard " + m.Shard
 	}

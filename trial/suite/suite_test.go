@@ -462,7 +462,7 @@ func TestWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`href="strategy-baseline/seed-1/report.html"`, "two &lt;sources&gt;", "1 trials gave no result", "install rist-tools", `title="The same / datagrams sent. (Of them not delivered`} {
+	for _, want := range []string{`href="strategy-baseline/seed-1/report.html"`, "two &lt;sources&gt;", "1 trial without a result", "install rist-tools", `title="The same / datagrams sent. (Of them not delivered`} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page has no %s", want)
 		}
