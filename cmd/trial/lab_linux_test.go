@@ -22,6 +22,7 @@ import (
 	"linktape/internal/privtest"
 	"linktape/internal/table"
 	"linktape/trial"
+	"linktape/trial/metrics"
 	"linktape/trial/stack"
 )
 
@@ -177,6 +178,43 @@ func TestLibristRecovers(t *testing.T) {
 	privtest.RequireUser(t, "lab-kernel", "librist")
 	_, r := virtual(t, twoLossy...)
 	clean(t, r)
+}
+
+// rateOf is the bond's retransmission rate.
+func rateOf(t *testing.T, dir string) float64 {
+	t.Helper()
+	r, err := metrics.Compute(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range r.Metrics {
+		if m.Name == "retransmission_rate" && m.Link == "" && m.Value != nil {
+			return *m.Value
+		}
+	}
+	t.Fatal("no retransmission rate")
+	return 0
+}
+
+// Nothing is lost, and half of the stream is sent again: paths whose lengths differ
+// by more than librist waits for order, and GStreamer does.
+func TestPathsDiffer(t *testing.T) {
+	privtest.RequireUser(t, "lab-kernel", "librist", "gstreamer")
+	for _, c := range []struct {
+		name        string
+		args        []string
+		least, most float64
+	}{
+		{"librist, 15 ms", []string{"a4-path-15"}, 0, 0},
+		{"librist, 100 ms", []string{"a4-path-100"}, 0.4, 0.6},
+		{"librist that waits 150 ms, 100 ms", []string{"--option", "reorder-buffer=150ms", "a4-path-100"}, 0, 0},
+		{"gstreamer, 15 ms", []string{"--stack", "gstreamer", "a4-path-15"}, 0.35, 0.65},
+	} {
+		dir, _ := virtual(t, append([]string{"--duration", "6s"}, c.args...)...)
+		if got := rateOf(t, dir); got < c.least || got > c.most {
+			t.Errorf("%s: a retransmission rate of %v, want %v to %v", c.name, got, c.least, c.most)
+		}
+	}
 }
 
 func TestGStreamer(t *testing.T) {
