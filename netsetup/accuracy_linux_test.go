@@ -193,6 +193,13 @@ func TestBottleneckAccuracy(t *testing.T) {
 		if tbf, htb := errs[key{"tbf", slow, step}], errs[key{"htb", slow, step}]; math.Abs(tbf.fine-htb.fine) > 0.01 {
 			t.Errorf("steps of %v, slow: tbf %.3f, htb %.3f: not alike", step, tbf.fine, htb.fine)
 		}
+		// Where the tape is told in ticks, pulses are at most a tenth worse.
+		for _, tape := range []string{fast, slow} {
+			pulse, best := errs[key{"pulse", tape, step}], min(errs[key{"tbf", tape, step}].fine, errs[key{"htb", tape, step}].fine)
+			if pulse.fine > 1.1*best+0.001 {
+				t.Errorf("steps of %v, %s: pulse %.3f, another kind %.3f", step, tape, pulse.fine, best)
+			}
+		}
 	}
 	t.Logf("| bottleneck | rates | step | total, %% | NRMSE, 20 ms bins |\n%s", &table)
 }

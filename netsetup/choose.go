@@ -15,7 +15,7 @@ type Demand struct {
 	ShortestStep time.Duration
 	LowestRate   trace.BitRate // 0 with stalls or a missing carrier
 	HighestRate  trace.BitRate
-	Fine         float64 // share of the steps that hold no longer than a tick of pulses, DefaultTick
+	Fine         float64 // share of the steps that hold no longer than pulseStep
 }
 
 // DemandsOf reads a tape to its end and returns what it asks of each link.
@@ -74,9 +74,12 @@ func DemandsOf(tape *trace.Reader) (map[string]Demand, error) {
 // burst of 1 ms; htb has none, but waits at each for a packet's time.
 const evenStep = 40 * time.Millisecond
 
-// pulseStep is the longest step of a tape that auto plays by pulses: a tick of
-// theirs.
-const pulseStep = DefaultTick
+// pulseStep is the longest step of a tape that auto plays by pulses. Up to there
+// they follow every tape that was measured more closely than the others, or as
+// closely (docs/accuracy.md, docs/bottlenecks.md), since all of a tick's packets
+// go at its start; they take a change every DefaultTick, for which longer steps
+// give no reason.
+const pulseStep = 100 * time.Millisecond
 
 // ChooseShaper is the choice of [ShaperAuto]: the bottleneck with the smaller
 // measured error for what a tape demands of a link with an MTU in bytes, and
@@ -89,7 +92,7 @@ func ChooseShaper(demand *Demand, mtu int, f Features) (kind ShaperKind, why str
 	case demand == nil:
 		return ShaperTBF, "follows every step and rate; the tape is not known"
 	case demand.Fine > 0.5 && f.Plug && f.PulseKept:
-		return ShaperPulse, fmt.Sprintf("%.0f %% of the steps are of %v at most: each one's packets go at once, as the tape has them", 100*demand.Fine, pulseStep)
+		return ShaperPulse, fmt.Sprintf("%.0f %% of the steps are of %v at most: the packets of each %v go at its start, which follows them most closely", 100*demand.Fine, pulseStep, DefaultTick)
 	case demand.LowestRate == 0:
 		return ShaperTBF, fmt.Sprintf("the tape stalls the link: as exact as htb there, and of fewer parts (steps from %v, rates up to %v)", demand.ShortestStep, demand.HighestRate)
 	case demand.LowestRate < even:
@@ -114,7 +117,9 @@ func (t *Topology) Choose(demands map[string]Demand, f Features) {
 		if d, ok := demands[l.Name]; ok {
 			demand = &d
 		}
-		l.Shaper, l.Why = ChooseShaper(demand, l.MTU, f)
+		able := f
+		able.Plug = able.Plug && l.Tree == TreeSeparated && (able.Prio || l.Queue.Kind == trace.DropTail) // pulses need these
+		l.Shaper, l.Why = ChooseShaper(demand, l.MTU, able)
 	}
 }
 

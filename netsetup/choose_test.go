@@ -31,7 +31,7 @@ func TestChooseShaper(t *testing.T) {
 		{"shorter", &fast, func(d *Demand) { d.ShortestStep = 39 * time.Millisecond }, 1500, allFeatures, ShaperTBF, "steps from 39ms: below 40ms"},
 		{"slow", &fast, func(d *Demand) { d.LowestRate-- }, 1500, allFeatures, ShaperTBF, "rates go down to 11999.999kbit: below 12Mbit"},
 		{"stalls", &fast, func(d *Demand) { d.LowestRate = 0 }, 1500, allFeatures, ShaperTBF, "the tape stalls the link"},
-		{"fine", &fast, func(d *Demand) { d.Fine = 0.6 }, 1500, allFeatures, ShaperPulse, "60 % of the steps are of 5ms at most"},
+		{"fine", &fast, func(d *Demand) { d.Fine = 0.6 }, 1500, allFeatures, ShaperPulse, "60 % of the steps are of 100ms at most: the packets of each 5ms"},
 		{"fine, with stalls", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, allFeatures, ShaperPulse, "100 % of the steps"},
 		{"fine, without plug", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true}, ShaperTBF, "the tape stalls the link"},
 		{"fine, where pulses are lost", &fast, func(d *Demand) { d.Fine, d.LowestRate = 1, 0 }, 1500, Features{HTB: true, Plug: true}, ShaperTBF, "the tape stalls the link"},
@@ -85,11 +85,43 @@ func TestDemandsOf(t *testing.T) {
 	}
 	want := map[string]Demand{
 		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit, 0},
-		"b": {2 * time.Millisecond, 0, 7 * trace.Mbit, 1. / 3}, // to the tape's end
+		"b": {2 * time.Millisecond, 0, 7 * trace.Mbit, 2. / 3}, // to the tape's end
 		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit, 0},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
+	}
+}
+
+// Auto takes nothing that the link's tree or queue cannot have.
+func TestChoosePossible(t *testing.T) {
+	fine := map[string]Demand{"a": {20 * time.Millisecond, 0, trace.Mbit, 1}}
+	noPrio := allFeatures
+	noPrio.Prio = false
+	for _, c := range []struct {
+		name string
+		tree TreeKind
+		kind trace.QueueKind
+		f    Features
+		want ShaperKind
+	}{
+		{"separated", TreeSeparated, trace.DropTail, allFeatures, ShaperPulse},
+		{"nested", TreeNested, trace.DropTail, allFeatures, ShaperTBF},
+		{"egress", TreeEgress, trace.DropTail, allFeatures, ShaperTBF},
+		{"codel", TreeSeparated, CoDel, allFeatures, ShaperPulse},
+		{"codel without prio", TreeSeparated, CoDel, noPrio, ShaperTBF},
+		{"without prio", TreeSeparated, trace.DropTail, noPrio, ShaperPulse},
+	} {
+		l := DefaultLink("a")
+		l.Tree, l.Queue.Kind = c.tree, c.kind
+		topology := &Topology{Links: []Link{l}}
+		topology.Choose(fine, c.f)
+		if got := topology.Links[0].Shaper; got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+		if err := topology.Check(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 

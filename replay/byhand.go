@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"linktape/trace"
+	"linktape/trace/edit"
 )
 
 // byHand is what the loop itself knows of commands. Only its thread touches it.
@@ -245,17 +246,23 @@ func (l *loop) cut(o *order, ready int) error {
 			}
 		}
 	}
-	mine := make(map[int]bool)
+	mine := make(map[int]bool) // that are to be told something else
 	for _, dir := range o.dirs {
-		if was := l.ctl.cuts[dir].Load(); was != want {
+		was := l.ctl.cuts[dir].Load()
+		if was == want {
+			continue
+		}
+		o.act.Changed = true
+		l.hand.cut += sign(want) - sign(was)
+		l.ctl.cuts[dir].Store(want)
+		concerns := func(n int32) bool { return n > 0 && edit.Mode(n-1).Concerns(l.dirs[dir].Dir) }
+		if concerns(was) || concerns(want) {
 			mine[dir] = true
-			l.hand.cut += sign(want) - sign(was)
 		}
 	}
 	if len(mine) == 0 {
 		return l.answer(o, nil)
 	}
-	o.act.Changed = true
 	n := 0
 	for e := range l.entries.all() {
 		if n++; n > ready {
@@ -264,9 +271,6 @@ func (l *loop) cut(o *order, ready int) error {
 		if mine[e.Dir] {
 			l.staged[e.Dir].Cancel()
 		}
-	}
-	for dir := range mine {
-		l.ctl.cuts[dir].Store(want)
 	}
 	if err := l.tell(func(dir int) bool { return mine[dir] }); err != nil {
 		return l.answer(o, err)

@@ -116,6 +116,7 @@ type control struct {
 	turn  sync.Mutex // of those who give commands: one at a time
 	begun chan struct{}
 	ended chan struct{}
+	end   func() // closes ended
 
 	mu      sync.Mutex
 	stop    func() // ends Run; nil before it
@@ -131,6 +132,7 @@ const mostActs = 1 << 16
 func (c *control) init(dirs int) {
 	c.cuts = make([]atomic.Int32, dirs)
 	c.begun, c.ended, c.changed = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	c.end = sync.OnceFunc(func() { close(c.ended) })
 }
 
 // run says how Run is ended.
@@ -143,18 +145,30 @@ func (c *control) run(stop func()) {
 	}
 }
 
-// halt ends Run, or does so when it begins; it reports false where it has before.
-func (c *control) halt() bool {
+// first reports whether a stop is the first one.
+func (c *control) first() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
-		return false
-	}
+	was := c.stopped
 	c.stopped = true
+	return !was
+}
+
+// halt ends Run, or has ended it before it begins.
+func (c *control) halt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.stop != nil {
 		c.stop()
 	}
-	return true
+}
+
+// settle waits until the command that is under way has been listed; no other one is
+// taken.
+func (c *control) settle() {
+	c.end()
+	c.turn.Lock()
+	defer c.turn.Unlock()
 }
 
 func (c *control) wakeProducer() {
@@ -201,12 +215,11 @@ func (p *Player) Do(ctx context.Context, c Command) (Act, error) {
 	default:
 	}
 	if c.Verb == StopNow { // also of one that waits
-		if !ctl.halt() {
-			return p.actNow(c), nil
-		}
 		act := p.actNow(c)
-		act.Changed = true
-		p.keep(act)
+		if act.Changed = ctl.first(); act.Changed {
+			p.keep(act)
+			ctl.halt()
+		}
 		return act, nil
 	}
 	select {
@@ -390,8 +403,7 @@ func (p *Player) do(c Command) (Act, error) {
 	return p.Do(context.Background(), c)
 }
 
-// Begun is closed when the replay's epoch is set, and Ended when Run has left the
-// links as it was asked to.
+// Begun is closed when the replay's epoch is set: commands are taken from then on.
 func (p *Player) Begun() <-chan struct{} { return p.loop.ctl.begun }
 
 // Ended is closed when the replay is over and takes no commands any more.

@@ -64,6 +64,8 @@ type gauge struct {
 	failedAt time.Duration
 	err      error // that ended it
 
+	unwritten bool // nobody takes the rows
+
 	mu       sync.Mutex
 	rows     []CounterRow
 	readings []backSample
@@ -241,6 +243,10 @@ func (g *gauge) count(dir int, at time.Duration, r *netsetup.Reading) {
 		row.QueueDelay = -1
 	default:
 		row.QueueDelay = int64(float64(row.Backlog) * 8e9 / float64(row.Rate))
+	}
+	p.see(at, row)
+	if g.unwritten {
+		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

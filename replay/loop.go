@@ -68,6 +68,10 @@ type Progress struct {
 	Backlog            atomic.Uint32 // bytes
 	Closed             atomic.Bool
 	Lost, Down         atomic.Bool // every packet is lost; there is no carrier
+
+	seenAt               atomic.Int64 // plus 1; 0: never
+	seenBytes, seenDrops atomic.Uint64
+	seenBacklog          atomic.Uint32
 }
 
 // loop applies entries when they are due.

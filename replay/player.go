@@ -52,6 +52,13 @@ type Options struct {
 	// may be nil.
 	Waiting func()
 
+	// WaitsFor says what At or Trigger waits for, for who asks [Player.Status].
+	WaitsFor string
+	// Watch is how often the counters are read for who watches, by a thread and
+	// sockets of its own, where they are not recorded; 0: they are only known at
+	// the steps.
+	Watch time.Duration
+
 	// Checking is told how far New has read the tape, 0 to 1; may be nil.
 	Checking func(fraction float64)
 }
@@ -77,6 +84,7 @@ type Player struct {
 	opts   Options
 	dirs   []trace.LinkDir
 	links  Links
+	length time.Duration // of the tape
 	before []trace.State
 	epoch  atomic.Int64 // on the clock, ns; 0: not begun
 	sum    Summary
@@ -104,7 +112,7 @@ const (
 // cannot do.
 func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
-	p := &Player{opts: opts, dirs: meta.Directions(), links: links}
+	p := &Player{opts: opts, dirs: meta.Directions(), links: links, length: meta.Duration}
 	p.loop.dirs, p.loop.tapeAt = p.dirs, p.tapeAt
 	p.loop.ctl.init(len(p.dirs))
 	switch p.opts.Leave {
@@ -295,7 +303,7 @@ const ahead = 5 * time.Second
 // have been played, and one of the log is returned at the end, both with the
 // summary.
 func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary, error) {
-	defer close(p.loop.ctl.ended)
+	defer p.loop.ctl.end()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p.loop.ctl.run(func() { cancel(errByHand) })
@@ -328,7 +336,17 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		l.records = newRing[Record](recordRing)
 		l.records.touch() // it is the loop that fills it
 	}
+	eye, err := p.watcher()
+	if err != nil {
+		if rec != nil {
+			rec.close()
+		}
+		return nil, fmt.Errorf("watch the links: %w", err)
+	}
 	if err := p.links.BeginReplay(); err != nil {
+		if eye != nil {
+			err = errors.Join(err, eye.meter.Close())
+		}
 		if rec != nil {
 			rec.close()
 		}
@@ -421,6 +439,9 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		}
 		work.Go(func() { rec.write(l.records, &metering) })
 	}
+	if eye != nil {
+		work.Go(eye.run)
+	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, l.halt)
 	runErr := p.onOwnThread(ctx)
@@ -428,13 +449,20 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	cancel(nil)
 	played, position := p.elapsed(), p.Position()
 	l.halt()
+	l.ctl.settle()
 	if rec != nil {
 		rec.stop()
+	}
+	if eye != nil {
+		close(eye.stop)
 	}
 	if l.records != nil {
 		l.records.close()
 	}
 	work.Wait()
+	if eye != nil {
+		runErr = errors.Join(runErr, eye.meter.Close())
+	}
 
 	if p.epoch.Load() == 0 { // it did not begin
 		return nil, errors.Join(runErr, p.disarm())
@@ -471,7 +499,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		p.sum.Acts = len(acts)
 		p.warn("%d commands were given by hand: the tape was not played as it is", len(acts))
 	}
-	err := errors.Join(readErr, p.finish(played, position), logErr)
+	err = errors.Join(readErr, p.finish(played, position), logErr)
 	return &p.sum, errors.Join(err, rec.end(&p.sum))
 }
 

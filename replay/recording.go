@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +25,8 @@ const (
 	ReadBackFile = "readback.parquet"
 	ManifestFile = "run.json"
 	SummaryFile  = "summary.json"
-	ReportFile   = "report.html" // where a report is written
+	ActsFile     = "events.jsonl" // what was done by hand, an [Act] a line; none without
+	ReportFile   = "report.html"  // where a report is written
 )
 
 // LeastCounters is the shortest time from one reading of the counters to the next.
@@ -82,6 +85,9 @@ type recorder struct {
 	gauge    *gauge // nil: nothing is read
 	resolver resolver
 
+	acts    *os.File // nil: none yet
+	written int      // acts
+
 	rows     []CounterRow
 	samples  []backSample
 	manifest Manifest
@@ -99,7 +105,7 @@ func newRecorder(p *Player) (_ *recorder, err error) {
 		}
 	}()
 	// No summary or report stands beside the log of another replay.
-	for _, name := range []string{SummaryFile, ReportFile, CountersFile, ReadBackFile} {
+	for _, name := range []string{SummaryFile, ReportFile, CountersFile, ReadBackFile, ActsFile} {
 		for _, name := range []string{name, name + table.JournalSuffix} {
 			if err := os.Remove(filepath.Join(opts.Dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
@@ -151,6 +157,54 @@ func (r *recorder) close() {
 	if r.readBack != nil {
 		r.fail(r.readBack.Close())
 	}
+	if r.acts != nil {
+		r.fail(r.acts.Close())
+	}
+}
+
+// takeActs writes what has been done by hand since.
+func (r *recorder) takeActs() {
+	acts, _ := r.player.Acts(r.written)
+	for i := range acts {
+		r.written++
+		if r.acts == nil {
+			f, err := os.Create(filepath.Join(r.opts.Dir, ActsFile))
+			if err != nil {
+				r.fail(err)
+				return
+			}
+			r.acts = f
+		}
+		line, err := json.Marshal(&acts[i])
+		if err == nil {
+			_, err = r.acts.Write(append(line, '\n'))
+		}
+		r.fail(err)
+	}
+}
+
+// ReadActs reads what was done by hand in a replay, of its folder; none where there
+// is no such file. A last line that a killed process did not finish is left out.
+func ReadActs(file string) ([]Act, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Act
+	for n := 1; ; n++ {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			return out, nil
+		}
+		var a Act
+		if err := json.Unmarshal(line, &a); err != nil {
+			return nil, fmt.Errorf("read %s:%d: %w", file, n, err)
+		}
+		out, b = append(out, a), rest
+	}
 }
 
 // fail keeps the first error and says it at once.
@@ -186,6 +240,7 @@ func (r *recorder) write(records *ring[Record], read *sync.WaitGroup) {
 			r.fail(r.log.Write(&row))
 		}
 		r.takeReadings(ended)
+		r.takeActs()
 		if !r.began {
 			r.begin()
 		}

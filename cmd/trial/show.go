@@ -22,6 +22,9 @@ func showCommand(stdout io.Writer) *ucli.Command {
 			if err != nil {
 				return err
 			}
+			if done, err := showCase(args[0], stdout); done {
+				return err
+			}
 			return show(c, args[0], stdout)
 		},
 	}

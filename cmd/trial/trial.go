@@ -19,7 +19,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Usage: "run a bonding sender and receiver over a scenario and measure them",
 		Description: "trial run --stack librist --time virtual --out result strategy-baseline\n" +
 			"trial show result",
-		Commands: []*ucli.Command{runCommand(ctx, args, stdout, stderr), showCommand(stdout), insideCommand()},
+		Commands: append([]*ucli.Command{runCommand(ctx, args, stdout, stderr), showCommand(stdout), insideCommand()},
+			suiteCommand(ctx, stdout, stderr), mergeCommand(stdout), reportCommand(stdout, stderr), listCommand(stdout), compareCommand(stdout)),
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"trial"}, args...))
 }

@@ -163,18 +163,8 @@ func (f *figures) table() string {
 	if !f.Field {
 		fmt.Fprintf(&b, "(There were no field traces: these are uplinks of %s.)\n\n", scenario)
 	}
-	fmt.Fprintf(&b, "In the order %s", of)
-	var lengths []string
-	for _, t := range f.Traces {
-		for i := range f.Cells {
-			if c := &f.Cells[i]; c.Trace == t {
-				lengths = append(lengths, c.Length.Round(100*time.Millisecond).String())
-				break
-			}
-		}
-	}
-	fmt.Fprintf(&b, ", of which %s were played:\n\n", strings.Join(lengths, ", "))
-	b.WriteString("| bottleneck | step | total, % | NRMSE, 100 ms bins | curve p95, kB | curve max, kB | wrong ticks |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "In the order %s:\n\n", of)
+	b.WriteString("| bottleneck | step | played | total, % | NRMSE, 100 ms bins | curve p95, kB | curve max, kB | wrong ticks |\n|---|---|---|---|---|---|---|---|\n")
 	for _, k := range f.Kinds {
 		for _, step := range steps() {
 			f.row(&b, k, step)
@@ -192,13 +182,16 @@ func (f *figures) table() string {
 }
 
 func (f *figures) row(b *strings.Builder, kind string, step time.Duration) {
-	var total, nrmse, p95, most, ticks []string
+	var played, total, nrmse, p95, most, ticks []string
 	for _, t := range f.Traces {
 		c := f.cell(t, kind, step)
 		if c == nil {
 			return
 		}
 		s := &c.Score
+		if text := c.Length.Round(time.Second).String(); !slices.Contains(played, text) {
+			played = append(played, text)
+		}
 		total = append(total, fmt.Sprintf("%+.2f", 100*s.Total))
 		nrmse = append(nrmse, fmt.Sprintf("%.3f", s.NRMSE))
 		p95 = append(p95, fmt.Sprintf("%.1f", s.CurveP95/1e3))
@@ -209,7 +202,7 @@ func (f *figures) row(b *strings.Builder, kind string, step time.Duration) {
 	if k, err := kindNamed(kind); err == nil && step <= k.exact {
 		wrong = strings.Join(ticks, ", ")
 	}
-	fmt.Fprintf(b, "| `%s` | %v | %s | %s | %s | %s | %s |\n", kind, step,
+	fmt.Fprintf(b, "| `%s` | %v | %s | %s | %s | %s | %s | %s |\n", kind, step, strings.Join(played, " / "),
 		strings.Join(total, " / "), strings.Join(nrmse, " / "), strings.Join(p95, " / "), strings.Join(most, " / "), wrong)
 }
 
@@ -238,7 +231,9 @@ func (f *figures) draw(file string) error {
 				r.Lines[i].Values = append(r.Lines[i].Values, math.NaN())
 			}
 		}
-		rows = append(rows, r)
+		if len(r.Lines) > 0 {
+			rows = append(rows, r)
+		}
 	}
 	format, err := plot.FormatOf(file)
 	if err != nil {

@@ -68,6 +68,14 @@ func steps() []time.Duration {
 	return []time.Duration{100 * ms, 20 * ms, 10 * ms, 5 * ms, ms}
 }
 
+// follows reports whether a kind is measured at a step. A queue of its own kind
+// changes nothing of what pulses let go: it is measured where they are exact.
 func (k kind) follows(step time.Duration) bool {
-	return step >= netsetup.DefaultTick || k.exact > 0
+	switch {
+	case k.queue != "":
+		return step == k.exact
+	case step < netsetup.DefaultTick:
+		return k.exact > 0
+	}
+	return true
 }

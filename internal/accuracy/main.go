@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	f.StringVar(&o.picture, "picture", "docs/accuracy.svg", "picture of the curves; empty: none")
 	f.StringVar(&o.from, "from", "", "write the document from figures measured before")
 	f.StringVar(&names, "kinds", "", "kinds of bottleneck, separated by commas; empty: "+kindNames())
-	f.DurationVar(&o.duration, "duration", 0, "how much of each trace to measure; 0: all of it")
+	f.DurationVar(&o.duration, "duration", 0, "how much of each trace to measure, where no bar is of the whole trace; 0: all of it")
 	f.IntVar(&o.jobs, "jobs", runtime.NumCPU(), "labs at the same time")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -193,7 +193,11 @@ func (o *options) measureAll(ctx context.Context, stderr io.Writer) (*figures, e
 		work.Go(func() {
 			for i := range next {
 				j := jobs[i]
-				c := exec.CommandContext(ctx, o.lab, "run", "--", self, "cell", "--kind", j.kind.name, "--step", j.step.String(), "--duration", o.duration.String(), j.source.arg())
+				duration := o.duration
+				if j.step <= j.kind.exact {
+					duration = 0 // its bar is of the whole trace
+				}
+				c := exec.CommandContext(ctx, o.lab, "run", "--", self, "cell", "--kind", j.kind.name, "--step", j.step.String(), "--duration", duration.String(), j.source.arg())
 				c.Stderr = stderr
 				c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 				c.WaitDelay = 10 * time.Second

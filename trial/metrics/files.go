@@ -47,19 +47,22 @@ type StackRow struct {
 
 // info is what is read of trial.json.
 type info struct {
-	Scenario string            `json:"scenario"`
-	Seed     uint64            `json:"seed"`
-	SHA256   string            `json:"tape_sha256"`
-	Stack    string            `json:"stack"`
-	Duration time.Duration     `json:"duration_ns"`
-	Rate     int64             `json:"rate_bit_s"`
-	Datagram int               `json:"datagram_bytes"`
-	Buffer   time.Duration     `json:"buffer_ns"`
-	Epoch    int64             `json:"epoch_wall_ns"`
-	WarmUp   time.Duration     `json:"warm_up_ns"`
-	CoolDown time.Duration     `json:"cool_down_ns"`
-	Links    []infoLink        `json:"links"`
-	Cross    []json.RawMessage `json:"cross"`
+	Scenario string        `json:"scenario"`
+	Seed     uint64        `json:"seed"`
+	SHA256   string        `json:"tape_sha256"`
+	Stack    string        `json:"stack"`
+	Duration time.Duration `json:"duration_ns"`
+	Rate     int64         `json:"rate_bit_s"`
+	Datagram int           `json:"datagram_bytes"`
+	Buffer   time.Duration `json:"buffer_ns"`
+	Epoch    int64         `json:"epoch_wall_ns"`
+	WarmUp   time.Duration `json:"warm_up_ns"`
+	CoolDown time.Duration `json:"cool_down_ns"`
+	Links    []infoLink    `json:"links"`
+	Cross    []struct {
+		Link string `json:"link"`
+		Dir  string `json:"dir"`
+	} `json:"cross"`
 	Captures map[string]struct {
 		Drops int64 `json:"drops"`
 	} `json:"captures"` // by file

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"linktape/trace"
 )
 
 // tolerated is how far two sources of the same quantity may differ.
@@ -66,16 +68,19 @@ const (
 // compareAll looks for sources that disagree. Counts are of the whole trial, so
 // that only packets under way at its ends lie between them.
 func (a *analysis) compareAll() {
-	cross := len(a.info.Cross) > 0
-	if cross {
-		a.find("cross traffic passes the links as well: the counters hold it, and are not compared with the captures")
+	cross := make(map[string]bool) // links that others use upwards as well
+	for _, c := range a.info.Cross {
+		cross[c.Link] = cross[c.Link] || c.Dir != trace.Down.String()
 	}
 	for i, l := range a.links {
 		p := a.pass.links[i]
 		// What may be at the edges: a fifth of a second's packets.
 		per := float64(p.all.sent) / max(float64(a.duration)/1e9, 1)
 		slack := max(10, 0.2*per)
-		if c := &l.counters; c.there && !cross {
+		if cross[l.name] && l.counters.there {
+			a.findOn(l, "link %s: cross traffic passes it as well: its counters hold that too, and are not compared with the captures", l.name)
+		}
+		if c := &l.counters; c.there && !cross[l.name] {
 			end := c.last.At
 			sentBy, gotBy := l.totals(end)
 			lostBy := l.lostTotal.upTo(end) - l.lostTotal.upTo(0)
