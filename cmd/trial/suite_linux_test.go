@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,38 +115,5 @@ func TestSuiteInLab(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("the worse build was not found: %+v", r.Notable())
-	}
-}
-
-// The commands of the quickstart, as a reader types them.
-func TestQuickstart(t *testing.T) {
-	privtest.RequireUser(t, "lab-kernel", "librist")
-	data, err := os.ReadFile("../../docs/quickstart.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./...")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the commands: %v\n%s", err, out)
-	}
-	dir, ran := t.TempDir(), 0
-	inside := false
-	for i, line := range strings.Split(string(data), "\n") {
-		switch {
-		case strings.HasPrefix(line, "```"):
-			inside = line == "```sh lab"
-		case inside:
-			ran++
-			c := exec.CommandContext(t.Context(), "bash", "-o", "pipefail", "-c", line)
-			c.Dir, c.Env = dir, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
-			if out, err := c.CombinedOutput(); err != nil {
-				t.Fatalf("docs/quickstart.md:%d: %s: %v\n%s", i+1, line, err, out)
-			}
-		}
-	}
-	if ran < 5 {
-		t.Errorf("ran %d commands", ran)
 	}
 }

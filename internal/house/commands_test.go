@@ -55,7 +55,7 @@ func TestCommands(t *testing.T) {
 // or a lab and the programs that run in it.
 func needs(document string) []string {
 	switch document {
-	case "docs/trial.md":
+	case "docs/trial.md", "docs/quickstart.md":
 		return []string{"lab-kernel", "librist", "gstreamer"}
 	}
 	return []string{"root", "ifb", "tbf", "htb"}

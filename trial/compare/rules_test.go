@@ -21,11 +21,11 @@ func TestDefaultRules(t *testing.T) {
 }
 
 func TestParseRules(t *testing.T) {
-	rules, err := ParseRules("r.yaml", []byte("compare:\n  unrecovered: {by: 0.1%}\n  output_gap_max_ms: off\n  att.loss: {better: lower, share: 20%}\n  \"*.rtt_p50_ms\": {better: lower, by: 5}\n  capacity_use: off\n"))
+	_, err := ParseRules("r.yaml", []byte("compare:\n  unrecovered: {by: 0.1%}\n  output_gap_max_ms: off\n  att.loss: {better: lower, share: 20%}\n  \"*.rtt_p50_ms\": {better: lower, by: 5}\n  capacity_use: off\n"))
 	if err == nil || !strings.Contains(err.Error(), "r.yaml:6:3") {
 		t.Errorf("got %v", err)
 	}
-	rules, err = ParseRules("r.yaml", []byte("compare:\n  unrecovered: {by: 0.1%}\n  output_gap_max_ms: off\n  att.loss: {better: lower, share: 20%}\n  \"*.rtt_p50_ms\": {better: lower, by: 5}\n"))
+	rules, err := ParseRules("r.yaml", []byte("compare:\n  unrecovered: {by: 0.1%}\n  output_gap_max_ms: off\n  att.loss: {better: lower, share: 20%}\n  \"*.rtt_p50_ms\": {better: lower, by: 5}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

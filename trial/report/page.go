@@ -218,56 +218,28 @@ func (p *page) figures() {
 // draw fills in the pictures.
 func (p *page) draw() error {
 	r := p.Result
-	if len(r.Series.Output.Output) > 0 {
-		var spans []plot.Span
-		for _, e := range r.Events {
-			spans = append(spans, p.span(&e))
-		}
-		s := &r.Series.Output
-		for _, x := range []struct {
-			name, unit string
-			lines      []plot.Line
-		}{
-			{"output", "Mbit/s", []plot.Line{{Label: "source", Values: scaled(s.Source, 1e-6), Area: true}, {Label: "output", Values: scaled(s.Output, 1e-6)}}},
-			{"gaps of the output", "ms", []plot.Line{{Label: "longest time without a datagram", Values: scaled(s.Gap, 1)}}},
-		} {
-			if err := p.picture(&p.Output, x.name, x.unit, spans, x.lines); err != nil {
+	type panel struct {
+		name, unit string
+		lines      []plot.Line
+	}
+	if s := &r.Series.Output; len(s.Output) > 0 {
+		for _, x := range []panel{{"output", "Mbit/s", outputLines(s)}, {"gaps of the output", "ms", gapLines(s)}} {
+			if err := p.picture(&p.Output, x.name, x.unit, spansOf(r, ""), x.lines); err != nil {
 				return err
 			}
 		}
 	}
 	for i := range r.Series.Links {
 		s := &r.Series.Links[i]
-		var spans []plot.Span
-		for _, e := range r.Events {
-			if e.Link == s.Link {
-				spans = append(spans, p.span(&e))
-			}
-		}
 		t := timeline{Link: s.Link}
-		for _, x := range []struct {
-			name, unit string
-			lines      []plot.Line
-		}{
-			{"rate", "Mbit/s", []plot.Line{{Label: "capacity", Values: scaled(s.Capacity, 1e-6), Area: true}, {Label: "wire throughput", Values: scaled(s.Throughput, 1e-6)}, {Label: "effective throughput", Values: scaled(s.Effective, 1e-6)}}},
-			{"delay", "ms", []plot.Line{{Label: "RTT", Values: scaled(s.RTT, 1)}, {Label: "queue delay, highest of each bin", Values: scaled(s.QueueDelay, 1)}}},
-			{"loss", "%", []plot.Line{{Label: "loss", Values: scaled(s.Loss, 100)}}},
-		} {
-			if err := p.picture(&t.Pictures, x.name, x.unit, spans, x.lines); err != nil {
+		for _, x := range []panel{{"rate", "Mbit/s", rateLines(s)}, {"delay", "ms", delayLines(s)}, {"loss", "%", lossLines(s)}} {
+			if err := p.picture(&t.Pictures, x.name, x.unit, spansOf(r, s.Link), x.lines); err != nil {
 				return err
 			}
 		}
 		p.Timelines = append(p.Timelines, t)
 	}
 	return nil
-}
-
-func (p *page) span(e *metrics.Event) plot.Span {
-	to := p.Result.Duration
-	if e.Restore != nil {
-		to = *e.Restore
-	}
-	return plot.Span{From: e.Failure, To: to}
 }
 
 func (p *page) picture(to *[]template.HTML, name, unit string, spans []plot.Span, lines []plot.Line) error {

@@ -134,6 +134,23 @@ func TestPage(t *testing.T) {
 	}
 }
 
+func TestOverview(t *testing.T) {
+	_, r := made()
+	got, err := Overview(r)
+	if err != nil || len(got) != 5 {
+		t.Fatalf("got %d pictures, %v", len(got), err)
+	}
+	for i, want := range []string{"effective throughput", "RTT", "loss", "source", "longest time without a datagram"} {
+		if !strings.Contains(string(got[i]), want) || !strings.Contains(string(got[i]), "<svg width=\"100%\"") {
+			t.Errorf("picture %d has no %q", i+1, want)
+		}
+	}
+	r.Series = metrics.Series{}
+	if got, err := Overview(r); err != nil || got != nil {
+		t.Errorf("without series: got %d pictures, %v", len(got), err)
+	}
+}
+
 func TestReadErrors(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Read(dir); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "trial report "+dir) {

@@ -3,6 +3,7 @@ package suite
 import (
 	_ "embed"
 	"fmt"
+	"html/template"
 	"io"
 	"maps"
 	"path/filepath"
@@ -25,9 +26,9 @@ func keyMetrics() []string {
 type (
 	named   struct{ Name, Text string }
 	caseRow struct {
-		Name, What, Trials, Thresholds string
-		Passed                         bool
-		Values                         []string
+		Name, Trials, Thresholds string
+		Passed                   bool
+		Values                   []string
 	}
 	verdictRow struct {
 		Metric, Text, Bounds, Median, Worst, Beyond string
@@ -48,6 +49,8 @@ type (
 		Verdicts   []verdictRow
 		Metrics    []metricRow
 		Runs       []runRow
+		Drawn      string
+		Pictures   []template.HTML
 	}
 )
 
@@ -101,9 +104,9 @@ func scope(link string) string {
 	return "link"
 }
 
-// Page writes results as one HTML page, for the suite's folder: it links to the
-// trials' pages.
-func (r *Results) Page(w io.Writer) error {
+// Page writes results as one HTML page, for the suite's folder dir: it links to the
+// trials' pages, and shows the first trial of each case.
+func (r *Results) Page(w io.Writer, dir string) error {
 	m := r.Manifest
 	texts := report.Texts(metrics.Definitions())
 	p := page{Title: "Suite " + m.Suite, Verdict: r.Verdict(), Good: r.Failed+r.Missing+r.Missed == 0}
@@ -116,13 +119,13 @@ func (r *Results) Page(w io.Writer) error {
 		p.How += ", shard " + m.Shard
 	}
 	for _, k := range keyMetrics() {
-		p.Key = append(p.Key, named{k, texts[[2]string{"bond", k}]})
+		p.Key = append(p.Key, named{heading(k), texts[[2]string{"bond", k}]})
 	}
 	versions := make(map[string]string)
 	var wall time.Duration
 	for i := range r.Cases {
 		c := &r.Cases[i]
-		row := caseRow{Name: c.Name, What: c.Description, Passed: true}
+		row := caseRow{Name: c.Name, Passed: true}
 		good, kept := 0, 0
 		for k := range c.Runs {
 			if c.Runs[k].OK() {
@@ -154,7 +157,11 @@ func (r *Results) Page(w io.Writer) error {
 			row.Values = append(row.Values, text)
 		}
 		p.Rows = append(p.Rows, row)
-		p.Details = append(p.Details, c.detail(texts))
+		d := c.detail(texts)
+		if err := c.draw(&d, dir); err != nil {
+			return err
+		}
+		p.Details = append(p.Details, d)
 	}
 	set := func(name, text string) {
 		if text != "" {
@@ -172,6 +179,33 @@ func (r *Results) Page(w io.Writer) error {
 		set("version of "+k, versions[k])
 	}
 	return report.Render(w, "suite", pageText, &p)
+}
+
+// heading is a metric's name for a narrow column.
+func heading(name string) string {
+	for _, unit := range []string{"_bit_s", "_ms"} {
+		name = strings.TrimSuffix(name, unit)
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
+// draw adds pictures of a case's first trial that gave a result.
+func (c *CaseResult) draw(d *caseDetail, dir string) error {
+	for i := range c.Runs {
+		if !c.Runs[i].OK() {
+			continue
+		}
+		r, err := report.Read(RunDir(dir, c.Name, c.Runs[i].Seed))
+		if err != nil {
+			return err
+		}
+		d.Drawn = d.Runs[i].Name
+		if d.Pictures, err = report.Overview(r); err != nil {
+			return fmt.Errorf("draw %s: %w", c.Name, err)
+		}
+		return nil
+	}
+	return nil
 }
 
 // spread finds a metric.

@@ -41,7 +41,7 @@ func (r *Results) Write(dir string) error {
 	return errors.Join(
 		writeJSON(filepath.Join(dir, ResultsFile), r),
 		writeFile(filepath.Join(dir, JUnitFile), r.JUnit),
-		writeFile(filepath.Join(dir, ReportFile), r.Page),
+		writeFile(filepath.Join(dir, ReportFile), func(w io.Writer) error { return r.Page(w, dir) }),
 		writeTable(filepath.Join(dir, RunsTable), func(yield func(*ValueRow) error) error {
 			for i := range r.Cases {
 				c := &r.Cases[i]
