@@ -110,18 +110,8 @@ func ReadManifest(dir string) (*Manifest, error) {
 	return m, nil
 }
 
-// write puts the manifest in place at once.
-func (m *Manifest) write(dir string) error {
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	file := filepath.Join(dir, ManifestFile)
-	if err := os.WriteFile(file+".new", append(b, '\n'), 0o666); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
-}
+// write puts the manifest in place.
+func (m *Manifest) write(dir string) error { return writeJSON(filepath.Join(dir, ManifestFile), m) }
 
 // CaptureFile is the capture of a link at an end, in a trial's folder.
 func CaptureFile(link string, sender bool) string {

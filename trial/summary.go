@@ -1,8 +1,8 @@
 package trial
 
 import (
+	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"linktape/internal/table"
@@ -47,8 +47,8 @@ func Summarize(dir string) (*Summary, error) {
 			s.Sent++
 		}
 	}
-	var latency []time.Duration
-	seen := make(map[int64]bool)
+	var latency latencies
+	var seen bits
 	highest, last, first := int64(-1), int64(-1), int64(-1)
 	for row, err := range table.Rows[media.SinkRow](filepath.Join(dir, SinkFile)) {
 		if err != nil {
@@ -60,27 +60,86 @@ func Summarize(dir string) (*Summary, error) {
 		if !within(row.Sent) {
 			continue
 		}
-		if seen[row.Seq] {
+		if row.Seq < 0 || row.Seq > mostDatagrams {
+			return nil, fmt.Errorf("read %s: datagram %d: not of this trial", filepath.Join(dir, SinkFile), row.Seq)
+		}
+		if seen.put(row.Seq) {
 			s.Duplicates++
 			continue
 		}
-		seen[row.Seq] = true
 		s.Received++
 		if row.Seq < highest {
 			s.OutOfOrder++
 		}
 		highest = max(highest, row.Seq)
-		latency = append(latency, time.Duration(row.Arrived-row.Sent))
+		latency.add(time.Duration(row.Arrived - row.Sent))
 		if last >= 0 {
 			s.LongestGap = max(s.LongestGap, time.Duration(row.Arrived-last))
 		}
 		last = row.Arrived
 	}
 	s.Lost, s.StartupLoss = s.Sent-s.Received, max(first, 0)
-	slices.Sort(latency)
-	if n := len(latency); n > 0 {
-		at := func(part float64) time.Duration { return latency[min(int(part*float64(n)), n-1)] }
-		s.Latency = Quantiles{at(.5), at(.95), at(.99), latency[n-1]}
-	}
+	s.Latency = latency.quantiles()
 	return s, nil
+}
+
+// mostDatagrams bounds the numbers of datagrams: a month at 200 Mbit/s.
+const mostDatagrams = 1 << 36
+
+// bits is a set of numbers.
+type bits []uint64
+
+// put adds a number, and reports whether it was there.
+func (b *bits) put(n int64) (there bool) {
+	word, bit := int(n/64), uint64(1)<<(n%64)
+	if word >= len(*b) {
+		*b = append(*b, make([]uint64, word+1-len(*b))...)
+	}
+	there = (*b)[word]&bit != 0
+	(*b)[word] |= bit
+	return there
+}
+
+// latencies counts durations in steps of 10 µs, up to a minute: memory does not grow
+// with a trial's length.
+type latencies struct {
+	counts []int64
+	n      int64
+	most   time.Duration
+}
+
+const (
+	latencyStep = 10 * time.Microsecond
+	latencySpan = time.Minute
+)
+
+func (l *latencies) add(d time.Duration) {
+	at := int(min(max(d, 0), latencySpan) / latencyStep)
+	if at >= len(l.counts) {
+		l.counts = append(l.counts, make([]int64, at+1-len(l.counts))...)
+	}
+	l.counts[at]++
+	l.n++
+	l.most = max(l.most, d)
+}
+
+// quantiles are exact to the step; the maximum is exact.
+func (l *latencies) quantiles() (q Quantiles) {
+	if l.n == 0 {
+		return q
+	}
+	for _, x := range []struct {
+		part float64
+		to   *time.Duration
+	}{{.5, &q.P50}, {.95, &q.P95}, {.99, &q.P99}} {
+		left := min(int64(x.part*float64(l.n)), l.n-1)
+		for at, n := range l.counts {
+			if left -= n; left < 0 {
+				*x.to = time.Duration(at) * latencyStep
+				break
+			}
+		}
+	}
+	q.Max = l.most
+	return q
 }

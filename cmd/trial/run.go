@@ -83,9 +83,11 @@ func runTrial(ctx context.Context, c *ucli.Context, args []string, stdout, stder
 		return err
 	}
 	if kind == lab.Virtual && !c.Bool(inLab) {
-		return again(ctx, args, dir, stdout, stderr)
+		err = again(ctx, args, dir, stdout, stderr)
+	} else {
+		err = carryOut(ctx, c, p, dir, stderr)
 	}
-	if err := carryOut(ctx, c, p, dir, stderr); err != nil {
+	if err != nil || c.Bool(inLab) { // who started the lab shows the result
 		return err
 	}
 	return show(c, dir, stdout)
