@@ -19,7 +19,7 @@ func pulsesKept() error {
 	var major, minor int
 	release := unix.ByteSliceToString(name.Release[:])
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n == 2 && (major < 6 || major == 6 && minor < 4) {
-		return fmt.Errorf("Linux %s may look at a queue only after the next pulse", release)
+		return fmt.Errorf("kernel %s may look at a queue only after the next pulse", release)
 	}
 	return nil
 }
