@@ -51,8 +51,11 @@ func TestByHandIsReported(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	m.summary = nil
-	if r, err = Read(interfered(t, m, twoActs)); err != nil || !strings.Contains(strings.Join(r.Findings, "\n"), "2 commands were given by hand") {
+	dir := interfered(t, m, twoActs)
+	if err := os.Remove(filepath.Join(dir, replay.SummaryFile)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = Read(dir); err != nil || !strings.Contains(strings.Join(r.Findings, "\n"), "2 commands were given by hand") {
 		t.Errorf("of a killed replay: got findings %q, error %v", r.Findings, err)
 	}
 	if _, err := Read(interfered(t, m, "x\n")); err == nil {
