@@ -39,7 +39,7 @@ test: build lint unit kernels lab portable field
 lint:
 	@tools/need go
 	@echo "== format, go vet, staticcheck"
-	@bad=$$(gofmt -l cmd internal netsetup record replay synth trace traces trial); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
+	@bad=$$(gofmt -l cmd edt internal netsetup record replay synth trace traces trial); if [ -n "$$bad" ]; then echo "not formatted: $$bad"; exit 1; fi
 	go vet ./...
 	$(TOOL) staticcheck ./...
 
@@ -115,8 +115,8 @@ portable:
 	CGO_ENABLED=0 GOARCH=arm64 go test -c -o bin/traces-arm64.test ./traces
 	cd traces && qemu-aarch64-static ../bin/traces-arm64.test -test.run TestGolden
 	@echo "== builds for other systems"
-	GOOS=darwin go vet ./trace/... ./synth ./traces ./netsetup ./replay ./trial/... ./cmd/tracegen ./cmd/linkup ./cmd/replay
-	GOOS=windows go vet ./trace/... ./synth ./traces ./cmd/tracegen
+	GOOS=darwin go vet ./trace/... ./edt ./synth ./traces ./netsetup ./replay ./trial/... ./cmd/tracegen ./cmd/linkup ./cmd/replay
+	GOOS=windows go vet ./trace/... ./edt ./synth ./traces ./cmd/tracegen
 
 # Field traces as one tape, replayed under saturation, where they are present. In
 # virtual time what arrives is within 1 % of the tape; in real time it is as exact

@@ -25,7 +25,7 @@ type layer struct {
 }
 
 // layers is the import direction of DESIGN.md: trace ← synth ← traces;
-// trace ← netsetup; trace, netsetup ← replay, record; all of these ← trial;
+// trace ← edt ← netsetup; trace, edt, netsetup ← replay; trace, netsetup ← record; all of these ← trial;
 // everything ← cmd. The first layer that holds a folder counts.
 func layers() []layer {
 	return []layer{
@@ -33,8 +33,9 @@ func layers() []layer {
 		{"trace/...", []string{"trace/..."}},
 		{"synth/...", []string{"synth/...", "trace/...", "internal/..."}},
 		{"traces/...", []string{"traces/...", "synth/...", "trace/..."}},
-		{"netsetup/...", []string{"netsetup/...", "trace/...", "internal/..."}},
-		{"replay/...", []string{"replay/...", "netsetup/...", "trace/...", "internal/..."}},
+		{"edt/...", []string{"edt/...", "trace/..."}},
+		{"netsetup/...", []string{"netsetup/...", "edt/...", "trace/...", "internal/..."}},
+		{"replay/...", []string{"replay/...", "netsetup/...", "edt/...", "trace/...", "internal/..."}},
 		{"record/...", []string{"record/...", "netsetup/...", "trace/...", "internal/..."}},
 		{"trial/...", []string{"trial/...", "replay/...", "record/...", "netsetup/...", "traces/...", "synth/...", "trace/...", "internal/..."}},
 		{"cmd/...", []string{"..."}},

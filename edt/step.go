@@ -1,0 +1,59 @@
+package edt
+
+import (
+	"math"
+
+	"linktape/trace"
+)
+
+// MaxRate is the highest rate of a step: a second of it is well within what
+// positions tell apart.
+const MaxRate = 1000 * trace.Gbit
+
+const (
+	unit      = 1_000_000 // of service in a bit
+	rateUnits = 1000      // bit/s × ns in a unit
+	maxNano   = 1 << 62   // bit/s × ns in one step: the products of the arithmetic stay below 2^63
+	maxSpan   = 1 << 62   // units in a window: positions are compared by their difference
+)
+
+// always is the threshold of a probability of 1: every draw is below it.
+const always = math.MaxUint32
+
+// down marks a step without carrier in [Step.Outages]; the other bits count.
+const down = 1 << 31
+
+// Step is a linear piece of the service curve with all that is in force on it.
+type Step struct {
+	T      uint64 // its beginning, ns since the epoch
+	Cum    uint64 // service before T, in 10⁻⁶ bit, modulo 2^64
+	Rate   uint64 // bit/s; 0: stalled
+	Delay  uint64 // after the bottleneck, ns
+	Jitter uint64 // standard deviation of Delay, ns
+	Limit  uint64 // of the queue, bytes
+
+	// Probabilities as thresholds of 32-bit numbers: p·2³².
+	Loss     uint32 // independent; without a chain
+	P, R     uint32 // of the chain: good to bad, bad to good
+	LossGood uint32
+	LossBad  uint32
+
+	// Outages is how often the carrier was lost up to and including this step;
+	// the highest bit says that it is gone on this step.
+	Outages uint32
+}
+
+// chain reports whether the step has a Gilbert–Elliott chain.
+func (s *Step) chain() bool { return s.P|s.R|s.LossGood|s.LossBad != 0 }
+
+// threshold returns the number below which a uniform 32-bit draw has the
+// probability p, within 2⁻³³. A probability above 0 never becomes 0.
+func threshold(p trace.Prob) uint32 {
+	if p <= 0 {
+		return 0
+	}
+	return uint32(min(max(math.Round(float64(p)*(1<<32)), 1), always))
+}
+
+// below reports whether a draw is below a threshold.
+func below(draw, threshold uint32) bool { return draw < threshold || threshold == always }

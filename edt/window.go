@@ -1,0 +1,187 @@
+package edt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"linktape/trace"
+)
+
+// ErrFull is the error of a window that spans more service than positions tell
+// apart, some 4.6·10¹² bit: tell the model of time that has passed ([Model.Pass])
+// before it is extended.
+var ErrFull = errors.New("the window spans too much service")
+
+// leastPackets is the least limit of a queue in packets of the MTU: as the links'
+// own.
+const leastPackets = 2
+
+// Window is one direction of a tape from some instant on, as far as it is known.
+type Window struct {
+	queue trace.Queue
+	mtu   int64
+
+	steps []Step // in order of T
+	rest  uint64 // bit/s × ns below one unit, of the service before the last step
+	end   uint64 // ns: what is known ends here
+	total uint64 // service until then
+}
+
+// NewWindow returns an empty window of a direction with this queue. A limit in time
+// follows the rate, keeps its value through a stall and is no less than two packets
+// of the MTU; a queue without a limit holds everything.
+func NewWindow(q trace.Queue, mtu int) *Window { return &Window{queue: q, mtu: int64(mtu)} }
+
+// End is the instant until which the tape is known, since the epoch.
+func (w *Window) End() time.Duration { return time.Duration(w.end) }
+
+// Steps returns the steps that are kept, until the window is changed.
+func (w *Window) Steps() []Step { return w.steps }
+
+// Set extends the window to an instant, with the state so far, and says the state
+// from there on. Another state for the same instant takes the place of the first
+// one.
+func (w *Window) Set(at time.Duration, s *trace.State) error {
+	switch {
+	case s.Rate < 0 || s.Rate > MaxRate:
+		return fmt.Errorf("rate %v at %v: outside 0 to %v", s.Rate, at, MaxRate)
+	case s.Delay < 0 || s.Delay > trace.MaxDelay:
+		return fmt.Errorf("delay %v at %v: outside 0 to %v", s.Delay, at, trace.MaxDelay)
+	case s.Jitter < 0 || s.Jitter > trace.MaxDelay:
+		return fmt.Errorf("jitter %v at %v: outside 0 to %v", s.Jitter, at, trace.MaxDelay)
+	case at < 0:
+		return fmt.Errorf("step at %v: before the beginning", at)
+	}
+	if len(w.steps) == 0 {
+		w.end = uint64(at)
+	} else if err := w.Extend(at); err != nil {
+		return err
+	}
+	if last := len(w.steps) - 1; last >= 0 && w.steps[last].T == w.end {
+		w.steps = w.steps[:last]
+	} else {
+		w.rest = w.exact() % rateUnits
+	}
+	var before Step
+	if last := len(w.steps) - 1; last >= 0 {
+		before = w.steps[last]
+	}
+	n := Step{
+		T: w.end, Cum: w.total, Rate: uint64(s.Capacity()), Delay: uint64(s.Delay), Jitter: uint64(s.Jitter),
+		Loss: threshold(s.Loss), P: threshold(s.GE.P), R: threshold(s.GE.R),
+		LossGood: threshold(s.GE.LossGood), LossBad: threshold(s.GE.LossBad),
+		Outages: before.Outages,
+	}
+	n.Limit = w.limit(n.Rate, before.Limit)
+	switch {
+	case s.Carrier:
+		n.Outages &^= down
+	case n.Outages&down == 0:
+		n.Outages = (n.Outages + 1) | down
+	}
+	w.steps = append(w.steps, n)
+	return nil
+}
+
+// Extend says that the state goes on until an instant. What it says of an instant
+// before the end is known already.
+func (w *Window) Extend(to time.Duration) error {
+	if len(w.steps) == 0 {
+		return errors.New("extend a window: it has no step yet")
+	}
+	for to > w.End() {
+		last := &w.steps[len(w.steps)-1]
+		until := uint64(to)
+		if last.Rate > 0 {
+			until = min(until, last.T+maxNano/last.Rate)
+		}
+		// In units; what lies before the first step does not count, so the first
+		// step's own beginning is the least that must be told apart.
+		if span := last.Cum - w.steps[0].Cum; span+(until-last.T)/rateUnits*last.Rate > maxSpan {
+			return fmt.Errorf("extend a window from %v to %v: %w", w.End(), to, ErrFull)
+		}
+		if until > w.end {
+			w.end = until
+			w.total = last.Cum + w.exact()/rateUnits
+		}
+		if until < uint64(to) {
+			w.rest = w.exact() % rateUnits
+			next := *last
+			next.T, next.Cum = w.end, w.total
+			w.steps = append(w.steps, next)
+		}
+	}
+	return nil
+}
+
+// exact is the service of the last step until the end, with what was left over
+// before it, in bit/s × ns.
+func (w *Window) exact() uint64 {
+	if len(w.steps) == 0 {
+		return 0
+	}
+	last := &w.steps[len(w.steps)-1]
+	return w.rest + (w.end-last.T)*last.Rate
+}
+
+// limit is the queue's limit in bytes at a rate.
+func (w *Window) limit(rate, before uint64) uint64 {
+	switch q := w.queue; {
+	case q.LimitTime > 0 && rate == 0 && before > 0:
+		return before
+	case q.LimitTime > 0:
+		n := trace.Bits(trace.BitRate(rate), q.LimitTime) / 8
+		return uint64(max(n, leastPackets*w.mtu))
+	case q.LimitBytes > 0:
+		return uint64(q.LimitBytes)
+	}
+	return math.MaxUint64
+}
+
+// at returns the index of the step in force at an instant, from a step on that
+// begins no later.
+func (w *Window) at(from int, t uint64) int {
+	for from+1 < len(w.steps) && w.steps[from+1].T <= t {
+		from++
+	}
+	return from
+}
+
+// reach returns the index of the step on which the service reaches a position,
+// from a step on that begins below it.
+func (w *Window) reach(from int, v uint64) int {
+	for from+1 < len(w.steps) && ahead(v, w.steps[from+1].Cum) > 0 {
+		from++
+	}
+	return from
+}
+
+// served is the service until an instant on a step.
+func (s *Step) served(t uint64) uint64 { return s.Cum + (t-s.T)*s.Rate/rateUnits }
+
+// when is the instant at which the service reaches a position on step i, in ns,
+// rounded up, and no later than the step's end.
+func (w *Window) when(i int, v uint64) uint64 {
+	s := &w.steps[i]
+	end := w.end
+	if i+1 < len(w.steps) {
+		end = w.steps[i+1].T
+	}
+	return min(s.T+((v-s.Cum)*rateUnits+s.Rate-1)/s.Rate, end)
+}
+
+// ahead is how far one position is ahead of another one.
+func ahead(a, b uint64) int64 { return int64(a - b) }
+
+// forget drops the steps before one, but for the one before it, and returns how
+// many.
+func (w *Window) forget(before int) int {
+	n := before - 1
+	if n < len(w.steps)/2 || n <= 0 {
+		return 0
+	}
+	w.steps = append(w.steps[:0], w.steps[n:]...)
+	return n
+}
