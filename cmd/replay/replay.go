@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 				&ucli.DurationFlag{Name: "spin", Value: replay.DefaultSpin, Usage: "read the clock for this long before each step"},
 			},
 			Action: func(c *ucli.Context) error { return play(ctx, c, stdin, stdout, stderr) },
-		}, ctlCommand(stdout), reportCommand(stdout, stderr), diffCommand(stdout)},
+		}, ctlCommand(stdout), reportCommand(stdout, stderr), diffCommand(stdout), simulateCommand(ctx, stdin, stdout, stderr)},
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"replay"}, joinLoop(args)...))
 }
