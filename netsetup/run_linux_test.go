@@ -545,6 +545,24 @@ func sockets(t testing.TB, run string, index, family int) (snd, rcv socket) {
 // send sends n numbered packets of a size on the wire's IP layer.
 func (s socket) send(from, n, size int) {
 	s.t.Helper()
+	// On one processor: each has a backlog of its own between two namespaces
+	// (net/core/dev.c: enqueue_to_backlog), and what a sender that moves leaves in
+	// one comes after what it puts into the next.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		s.t.Fatal(err)
+	}
+	for cpu := 0; one.Count() == 0; cpu++ {
+		if all.IsSet(cpu) {
+			one.Set(cpu)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		s.t.Fatal(err)
+	}
+	defer unix.SchedSetaffinity(0, &all)
 	b := make([]byte, size-28)
 	if s.peer.IP.To4() == nil {
 		b = make([]byte, size-48)

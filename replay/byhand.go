@@ -103,13 +103,14 @@ func (l *loop) attend(ready int) error {
 	return err
 }
 
-// doze sleeps until an instant, or until a command comes.
+// doze sleeps until an instant, or until a command or the end comes, for which a
+// clock that cannot be woken is looked up from every now and then.
 func (l *loop) doze(t time.Duration) {
 	if w, ok := l.clock.(wakeable); ok {
 		w.SleepUntilRung(t, &l.ctl.rung)
 		return
 	}
-	l.clock.SleepUntil(t)
+	l.clock.SleepUntil(min(t, l.clock.Now()+nap))
 }
 
 // obey begins to carry an order out. An error is one that ends the replay.

@@ -124,7 +124,7 @@ func (g *gauge) run() {
 	// sleep returns false when the loop stops before an instant.
 	sleep := func(until time.Duration) bool {
 		for left := until - g.now(); left > 0; left = until - g.now() {
-			if !pause(min(left, nap)) {
+			if !pause(min(left, longNap)) {
 				return false
 			}
 		}

@@ -103,6 +103,9 @@ type loop struct {
 // It is also how long before its time a step is prepared.
 const nap = 50 * time.Millisecond
 
+// longNap is the longest sleep of what is woken when there is something to do.
+const longNap = time.Second
+
 // run applies entries until they end, stop is set or a change fails. It is
 // called on a thread of its own.
 func (l *loop) run() error {
@@ -226,7 +229,7 @@ func (l *loop) lack() {
 		return
 	}
 	if until := l.epoch + l.hand.shift + covered; now < until {
-		l.doze(min(until, now+nap))
+		l.doze(min(until, max(until-2*nap, now+nap))) // what comes in meanwhile may be due right then
 		return
 	}
 	l.tally.starved++
@@ -244,7 +247,7 @@ func (l *loop) await(t time.Duration) bool {
 		case l.stop.Load() || l.ctl.rung.Load() != 0:
 			return false
 		case t-now > 2*exact:
-			l.doze(min(t-exact, now+nap))
+			l.doze(t - exact)
 		default:
 			l.clock.SleepUntil(t)
 		}

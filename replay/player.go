@@ -372,12 +372,12 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	timer := time.NewTimer(nap)
 	defer timer.Stop()
-	wait := func() error {
+	wait := func(most time.Duration) error {
 		filled()
 		if err := ended(); err != nil {
 			return err
 		}
-		timer.Reset(nap)
+		timer.Reset(most)
 		select {
 		case <-timer.C:
 		case <-l.ctl.poke:
@@ -387,7 +387,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	p.sched.emit = func(e *Entry) error {
 		e.reading = reading
 		for !l.entries.push(e) {
-			if err := wait(); err != nil {
+			if err := wait(nap); err != nil {
 				return err
 			}
 		}
@@ -395,8 +395,13 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	p.sched.pace = func(at time.Duration) error {
 		l.covered.Store(int64(at - horizon))
-		for at > max(p.Position(), p.sched.skip, time.Duration(l.ctl.reach.Load()))+ahead {
-			if err := wait(); err != nil {
+		for {
+			early := at - ahead - max(p.Position(), p.sched.skip, time.Duration(l.ctl.reach.Load()))
+			if early <= 0 {
+				break
+			}
+			// The epoch may come at any time, and then be the position's.
+			if err := wait(min(max(early, nap), longNap)); err != nil {
 				return err
 			}
 		}
@@ -410,7 +415,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 				l.covered.Store(math.MaxInt64) // as far as it goes
 				l.entries.close()
 				for err == nil {
-					err = wait()
+					err = wait(longNap)
 				}
 			}
 			if !errors.Is(err, errSkip) {
@@ -459,6 +464,9 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	}
 	if l.records != nil {
 		l.records.close()
+	}
+	if rec != nil {
+		close(rec.over)
 	}
 	work.Wait()
 	if eye != nil {

@@ -75,6 +75,10 @@ func (r onRun) Meter(dirs []trace.LinkDir) (Meter, error) { return r.Run.Meter(d
 // flushEvery is the most that a killed process loses of its tables.
 const flushEvery = time.Second
 
+// longestRest is how long the recorder rests where little happens: the ring of
+// records holds what 40,000 steps a second leave in it.
+const longestRest = 4 * nap
+
 // recorder writes a run's folder.
 type recorder struct {
 	opts     Recording
@@ -91,14 +95,15 @@ type recorder struct {
 	rows     []CounterRow
 	samples  []backSample
 	manifest Manifest
-	began    bool // the manifest has the epoch
+	began    bool          // the manifest has the epoch
+	over     chan struct{} // closed when there are no more records
 	err      error
 }
 
 // newRecorder starts the files.
 func newRecorder(p *Player) (_ *recorder, err error) {
 	opts := p.opts.Record
-	r := &recorder{opts: opts, player: p, manifest: p.manifest(), resolver: newResolver(p.dirs)}
+	r := &recorder{over: make(chan struct{}), opts: opts, player: p, manifest: p.manifest(), resolver: newResolver(p.dirs)}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -222,18 +227,21 @@ func (r *recorder) fail(err error) {
 // nothing more is read. After a failure it goes on without that file.
 func (r *recorder) write(records *ring[Record], read *sync.WaitGroup) {
 	flushed := time.Now()
+	rest := nap
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
 	for {
 		ended := records.ended()
 		if ended {
 			read.Wait()
 		}
-		busy := false
+		busy := 0
 		for range recordRing {
 			rec := records.peek()
 			if rec == nil {
 				break
 			}
-			busy = true
+			busy++
 			row := rowOf(rec, r.player.dirs[rec.Dir])
 			r.resolver.record(rec)
 			records.drop()
@@ -257,8 +265,18 @@ func (r *recorder) write(records *ring[Record], read *sync.WaitGroup) {
 				r.fail(r.readBack.Flush())
 			}
 		}
-		if !busy {
-			time.Sleep(nap)
+		switch {
+		case busy > recordRing/64:
+			rest = nap
+		case rest < longestRest:
+			rest *= 2
+		}
+		if busy == 0 {
+			timer.Reset(rest)
+			select {
+			case <-timer.C:
+			case <-r.over:
+			}
 		}
 	}
 }
