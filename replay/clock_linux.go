@@ -75,10 +75,15 @@ func prepareThread() bool {
 
 // calm keeps page faults, the garbage collector and the processors' deep idle
 // states out of the loop until the returned function is called. A heap that grows
-// beyond any replay's needs, or the limit in force, is collected all the same.
+// beyond what most replays need, a quarter of the machine's memory, or the limit
+// in force, is collected all the same.
 // locked is false where the system does not let the process lock its memory.
 func calm() (locked bool, restore func()) {
-	const ample = 512 << 20
+	ample := int64(512 << 20)
+	var system unix.Sysinfo_t
+	if unix.Sysinfo(&system) == nil {
+		ample = min(ample, int64(uint64(system.Totalram)*uint64(system.Unit)/4))
+	}
 	awake := stayAwake()
 	locked = unix.Mlockall(unix.MCL_CURRENT|unix.MCL_FUTURE|unix.MCL_ONFAULT) == nil
 	percent := debug.SetGCPercent(-1)
