@@ -91,6 +91,7 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	if err != nil {
 		return err
 	}
+	// The last thing: who waits for the end may take the links down then.
 	defer func() { err = errors.Join(err, doors.close()) }()
 	tape, err := trace.Open(args[0])
 	if err != nil {
@@ -137,7 +138,6 @@ func play(ctx context.Context, c *ucli.Context, stdin io.Reader, stdout, stderr 
 	defer func() { view.end() }() // also of a panic: the terminal is given back
 	sum, err := player.Run(ctx, replay.NewMonotonic(c.Duration("spin")), nil)
 	view.end()
-	err = errors.Join(err, doors.close())
 	if sum == nil {
 		return err
 	}
