@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,7 +195,7 @@ func TestScript(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// Each runs some hundred programs, which slow kernels take long for.
-			inLab := slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab")
+			inLab := privtest.Promised("lab")
 			if testing.Short() && i > 1 || inLab && c.name != "delay" && c.name != "nested" && c.name != "pulse" {
 				t.Skip("on kernels that start programs quickly only")
 			}

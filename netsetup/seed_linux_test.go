@@ -1,7 +1,6 @@
 package netsetup
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -42,7 +41,7 @@ func TestProbeSeed(t *testing.T) {
 	if i < 0 || (found[i].Err == "") != f.NetemSeed {
 		t.Fatalf("features %+v, found %+v: want %s in both", f, found, featureSeed)
 	}
-	promised := slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), featureSeed)
+	promised := privtest.Promised(featureSeed)
 	if promised && !f.NetemSeed {
 		t.Fatalf("%s is promised, and the probe says: %s", featureSeed, found[i].Err)
 	}

@@ -57,13 +57,7 @@ func modelEntries(tl *trace.Timeline, from, to time.Duration, loops int, ratesOn
 		}
 		all = append(all, changes...)
 	}
-	slices.SortStableFunc(all, func(a, b Entry) int {
-		if a.At != b.At {
-			return int(a.At - b.At)
-		}
-		return a.Dir - b.Dir
-	})
-	return all
+	return byInstant(all)
 }
 
 func TestScheduleAgainstModel(t *testing.T) {

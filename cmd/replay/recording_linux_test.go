@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +96,7 @@ func TestRecordingOnLinks(t *testing.T) {
 			}
 			s := summary(t, stdout)
 			least := int64(1) // where other work may keep the processors
-			if inLab() {
+			if privtest.Promised("lab") {
 				least = 50
 			}
 			if b := s.ReadBack; b == nil || b.Differ != 0 || b.Same < least || b.Same+b.Changing != b.Readings {
@@ -124,7 +123,7 @@ func TestRecordingOnLinks(t *testing.T) {
 			}
 			last := up[len(up)-1]
 			l := s.Links[1]
-			if l.Dir != "up" || l.DeliveredBytes == 0 || inLab() && l.Drops == 0 || last.PathDrops+last.OutageDrops != 0 || last.Backlog == 0 || last.QueueDelay <= 0 {
+			if l.Dir != "up" || l.DeliveredBytes == 0 || privtest.Promised("lab") && l.Drops == 0 || last.PathDrops+last.OutageDrops != 0 || last.Backlog == 0 || last.QueueDelay <= 0 {
 				t.Errorf("got %+v, last row %+v", l, last)
 			}
 			// The two were read at the ends of the replay, some 50 ms apart at most.
@@ -232,12 +231,7 @@ func TestDiskFillsUp(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	rows, err := replay.ReadLog(filepath.Join(disk, replay.LogFile))
-	if err != nil || inLab() && len(rows) < 100 || len(rows) >= 8000 { // a late first flush may be larger than the disk
+	if err != nil || privtest.Promised("lab") && len(rows) < 100 || len(rows) >= 8000 { // a late first flush may be larger than the disk
 		t.Errorf("got %d rows, %v", len(rows), err)
 	}
-}
-
-// inLab reports whether the test has virtual time, in which nothing is late.
-func inLab() bool {
-	return slices.Contains(strings.Split(os.Getenv(privtest.Variable), ","), "lab")
 }

@@ -23,6 +23,11 @@ import (
 // features.
 const Variable = "LINKTAPE_REQUIRE"
 
+// Promised reports whether a feature is promised, for a test that can do without.
+func Promised(feature string) bool {
+	return slices.Contains(strings.Split(os.Getenv(Variable), ","), feature)
+}
+
 // Require skips the test unless root and every feature are promised. It fails
 // the test where root is promised and missing; a missing kernel feature makes
 // the test itself fail.
@@ -37,9 +42,8 @@ func Require(t testing.TB, features ...string) {
 // RequireUser is [Require] for a test that an ordinary user can run.
 func RequireUser(t testing.TB, features ...string) {
 	t.Helper()
-	promised := strings.Split(os.Getenv(Variable), ",")
 	for _, f := range features {
-		if !slices.Contains(promised, f) {
+		if !Promised(f) {
 			t.Skipf("needs %s, which %s=%q does not promise", f, Variable, os.Getenv(Variable))
 		}
 	}

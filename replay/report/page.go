@@ -7,8 +7,6 @@ import (
 	"html/template"
 	"io"
 	"math"
-	"regexp"
-	"strings"
 	"time"
 
 	"linktape/internal/plot"
@@ -149,7 +147,7 @@ func (p *page) draw() error {
 			}},
 		} {
 			var svg template.HTML
-			if svg, err = inline(x.draw); err != nil {
+			if svg, err = plot.Inline(x.draw); err != nil {
 				return err
 			}
 			if svg != "" {
@@ -164,7 +162,7 @@ func (p *page) draw() error {
 		h.Bins(func(from, to time.Duration, n int64) { x.Bars = append(x.Bars, plot.Bar{From: from, To: to, Count: n}) })
 		hs = append(hs, x)
 	}
-	p.Timing, err = inline(func(w io.Writer) error { return plot.Histograms(w, "svg", "", hs) })
+	p.Timing, err = plot.Inline(func(w io.Writer) error { return plot.Histograms(w, "svg", "", hs) })
 	return err
 }
 
@@ -174,23 +172,6 @@ func percents(v []float64) []float64 {
 		out[i] = 100 * x
 	}
 	return out
-}
-
-// svgSize is the size that a picture asks for, in points.
-var svgSize = regexp.MustCompile(`<svg width="[^"]*" height="[^"]*"`)
-
-// inline draws an SVG that is as wide as its place.
-func inline(draw func(io.Writer) error) (template.HTML, error) {
-	var b bytes.Buffer
-	if err := draw(&b); err != nil || b.Len() == 0 {
-		return "", err
-	}
-	s := b.String()
-	i := strings.Index(s, "<svg")
-	if i < 0 {
-		return "", fmt.Errorf("draw a picture: %d bytes without an svg", len(s))
-	}
-	return template.HTML(svgSize.ReplaceAllString(s[i:], `<svg width="100%"`)), nil
 }
 
 // short rounds a duration to three digits.

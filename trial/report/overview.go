@@ -30,7 +30,7 @@ func Overview(r *metrics.Result) (out []template.HTML, err error) {
 		{"Mbit/s", []plot.Row{{Name: "output", Spans: spansOf(r, ""), Lines: outputLines(&r.Series.Output)}}},
 		{"ms", []plot.Row{{Name: "gaps of the output", Spans: spansOf(r, ""), Lines: gapLines(&r.Series.Output)}}},
 	} {
-		svg, err := Inline(func(w io.Writer) error {
+		svg, err := plot.Inline(func(w io.Writer) error {
 			return plot.Rows(w, "svg", plot.RowsOptions{Unit: x.unit, Span: "nothing passes"}, r.Bin, x.rows)
 		})
 		if err != nil {

@@ -243,7 +243,7 @@ func (p *page) draw() error {
 }
 
 func (p *page) picture(to *[]template.HTML, name, unit string, spans []plot.Span, lines []plot.Line) error {
-	svg, err := Inline(func(w io.Writer) error {
+	svg, err := plot.Inline(func(w io.Writer) error {
 		return plot.Rows(w, "svg", plot.RowsOptions{Unit: unit, Span: "nothing passes"}, p.Result.Bin, []plot.Row{{Name: name, Spans: spans, Lines: lines}})
 	})
 	if err != nil {

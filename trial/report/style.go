@@ -7,9 +7,7 @@ import (
 	"html/template"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
-	"strings"
 )
 
 //go:embed style.html page.html
@@ -31,23 +29,6 @@ func Render(w io.Writer, name, text string, data any) error {
 	}
 	_, err = w.Write(b.Bytes())
 	return err
-}
-
-// svgSize is the size that a picture asks for, in points.
-var svgSize = regexp.MustCompile(`<svg width="[^"]*" height="[^"]*"`)
-
-// Inline draws an SVG that is as wide as its place.
-func Inline(draw func(io.Writer) error) (template.HTML, error) {
-	var b bytes.Buffer
-	if err := draw(&b); err != nil || b.Len() == 0 {
-		return "", err
-	}
-	s := b.String()
-	i := strings.Index(s, "<svg")
-	if i < 0 {
-		return "", fmt.Errorf("draw a picture: %d bytes without an svg", len(s))
-	}
-	return template.HTML(svgSize.ReplaceAllString(s[i:], `<svg width="100%"`)), nil
 }
 
 // Figure writes a value with its unit as metrics have it: shares ("1") as
