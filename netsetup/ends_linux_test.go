@@ -87,6 +87,19 @@ func settled(t testing.TB, list func() string) string {
 	return s
 }
 
+// addressed waits until a device has its link-local address: it gets it some time
+// after its peer has come up (net/core/link_watch.c), and joins a group with it.
+func addressed(t testing.TB, prefix, device string) {
+	t.Helper()
+	eventually(t, device+" has its link-local address", func() bool {
+		if strings.Contains(command(t, strings.TrimSpace(prefix+" ip -6 addr show dev "+device)), "inet6 fe80:") {
+			return true
+		}
+		command(t, "sleep 0.1")
+		return false
+	})
+}
+
 // theirNamespace makes a namespace that belongs to somebody else.
 func theirNamespace(t testing.TB, name string) {
 	t.Helper()
@@ -263,6 +276,7 @@ func cable(t testing.TB, dut string) {
 		command(t, c)
 	}
 	t.Cleanup(func() { command(t, "ip route del blackhole 10.202.0.0/16") })
+	addressed(t, "", "cable0")
 }
 
 // dut gives the device under test the addresses of a link's sender.
@@ -579,6 +593,7 @@ func TestVLAN(t *testing.T) {
 	t.Cleanup(func() { command(t, "ip link del cable0") })
 	command(t, "ip link set cable0 up")
 	command(t, "ip -n dut link set far0 up")
+	addressed(t, "", "cable0")
 	topology := links("a", "b")
 	before := settled(t, func() string { return listings(t, "") })
 	for i := range topology.Links {
