@@ -74,6 +74,7 @@ the first beginning to the last end, or with --fit shortest where all overlap.
 			outputFlag("write the tape to `FILE`; - is standard output"),
 			&ucli.StringSliceFlag{Name: "format", Usage: "`FORMAT` of the files, or LINK=… or LINK.DIR=…", DefaultText: "by their content"},
 			&ucli.DurationFlag{Name: "step", Usage: "bin the rates into steps of `DURATION`", DefaultText: "mahimahi and saturator 100ms, else as in the file"},
+			&ucli.BoolFlag{Name: "opportunities", Usage: "of mahimahi keep each delivery opportunity, as a pulse of 1µs, in place of steps"},
 			&ucli.StringFlag{Name: "interval", Usage: "a sample stands for the interval that it is the `start|end` of", DefaultText: "cellreplay start, else end; csv needs it"},
 			&ucli.StringFlag{Name: "fit", Usage: "make traces of different length equal: `shortest|loop`"},
 			&ucli.StringFlag{Name: "join", Usage: "lay files on a common clock: `time`"},
@@ -485,6 +486,13 @@ func importFlags(c *ucli.Context) (opts convert.ImportOptions, err error) {
 	if opts.GapAfter, err = durationFlag(c, "gap-after"); err != nil {
 		return opts, err
 	}
+	if opts.Opportunities = c.Bool("opportunities"); opts.Opportunities {
+		for _, f := range []string{"step", "clip"} {
+			if c.IsSet(f) {
+				return opts, cli.Usagef("--opportunities and --%s: choose one; opportunities are pulses, which have no bins and no rate to bound", f)
+			}
+		}
+	}
 	opts.Interval = c.String("interval")
 	if opts.Interval != "" && opts.Interval != convert.IntervalStart && opts.Interval != convert.IntervalEnd {
 		return opts, cli.Usagef("--interval %q: write start or end", opts.Interval)
@@ -574,7 +582,7 @@ func directionFlags(c *ucli.Context, args []importArg, common convert.ImportOpti
 			}
 		}
 		if a.role == convert.RoleDelay || a.role == convert.RoleLoss {
-			o.Scale, o.Clip = convert.Scale{}, nil // they are of rates
+			o.Scale, o.Clip, o.Opportunities = convert.Scale{}, nil, false // they are of rates
 		}
 		each[i] = o
 	}

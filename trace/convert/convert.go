@@ -53,9 +53,15 @@ const (
 // ImportOptions say how to read a file; the zero value takes each format's own
 // conventions.
 type ImportOptions struct {
-	LinkDir  trace.LinkDir // the direction that is made: it picks the column or the rows of a file that holds several
-	Role     Role          // what the file is read for
-	Step     time.Duration // length of the bins; 0 = the format's own
+	LinkDir trace.LinkDir // the direction that is made: it picks the column or the rows of a file that holds several
+	Role    Role          // what the file is read for
+	Step    time.Duration // length of the bins; 0 = the format's own
+
+	// Opportunities lays delivery opportunities into the tape themselves, each a
+	// pulse of 1 µs, in place of bins; an error where the format has none. It
+	// excludes Step and Clip.
+	Opportunities bool
+
 	Interval string        // IntervalStart, IntervalEnd or "" = the format's own
 	Delay    time.Duration // constant one-way delay, where the file has none
 	Loss     trace.Prob    // constant loss, where the file has none
@@ -80,6 +86,8 @@ func (o ImportOptions) check() error {
 		return fmt.Errorf("step %v: negative", o.Step)
 	case o.Step > MaxDuration:
 		return fmt.Errorf("step %v: longer than %v", o.Step, MaxDuration)
+	case o.Opportunities && o.Step > 0:
+		return fmt.Errorf("step %v: opportunities are not binned: choose one", o.Step)
 	case o.Interval != "" && o.Interval != IntervalStart && o.Interval != IntervalEnd:
 		return fmt.Errorf("interval %q: write start or end", o.Interval)
 	case o.Delay < 0 || o.Delay > trace.MaxDelay:
@@ -338,6 +346,11 @@ func ImportAll(format string, r io.Reader, name string, each []ImportOptions) ([
 		}
 	} else if im, err = FindImporter(format); err != nil {
 		return nil, err
+	}
+	for _, o := range each {
+		if err := o.checkOpportunities(im); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	var all []*Result
 	if ti, ok := im.(tapeImporter); ok && !columns {

@@ -36,6 +36,8 @@ const (
 
 func (mahimahi) Name() string { return "mahimahi" }
 
+func (mahimahi) hasOpportunities() {}
+
 func (mahimahi) Description() string {
 	return "Mahimahi mm-link: one delivery opportunity of 1500 bytes of IP per line, in ms"
 }
@@ -69,15 +71,30 @@ type binCount struct{ bin, n int64 }
 // the loop before, and netem-trace (load_mahimahi_trace) reads them so. With
 // IntervalStart it belongs to [t, t+1) ms, as mm-rate-to-events writes it, and
 // lines at the period wrap to the first ms. The default step is 100 ms; any
-// step keeps the bytes at the end of every bin exact.
+// step keeps the bytes at the end of every bin exact. With opts.Opportunities
+// the bins are of 1 ms, and what each serves is at its end or its start
+// (see [pulses]).
 func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, error) {
 	step := opts.Step
-	if step == 0 {
+	interval := opts.interval(IntervalEnd)
+	faults := Faults{File: name}
+	unit := opportunityRate(opts.Scale)
+	most := int64(1<<63 - 1) // lines in 1 ms
+	switch {
+	case opts.Opportunities && opts.Clip != nil:
+		return nil, fmt.Errorf("%s: opportunities have no rates to clip: leave out --clip, or import with --step", name)
+	case opts.Opportunities:
+		step = time.Millisecond
+		if most = int64(maxPulseRate) * pulseSlots / int64(unit); most == 0 {
+			return nil, fmt.Errorf("%s: one opportunity times %v needs more than %v for 1 ms: choose a smaller scale", name, opts.Scale, maxPulseRate)
+		}
+	case step == 0:
 		step = mahimahiStep
 	}
-	interval := opts.interval(IntervalEnd)
+	crowded := func(line, t int64) {
+		faults.add(line, "more than %d opportunities at %d ms, which need more than %v for 1 ms: import with --step", most, t, maxPulseRate)
+	}
 	var (
-		faults  = Faults{File: name}
 		bins    []binCount
 		zeros   int64       // lines at 0
 		first   = int64(-1) // first timestamp, ms
@@ -103,7 +120,6 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		case t > 0:
 			count((t-1)/int64(step), run)
 		}
-		run = 0
 	}
 	take := func(line, v int64) {
 		if v < last {
@@ -116,6 +132,7 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 			if faults.Count == 0 {
 				flush()
 			}
+			run = 0
 			if first < 0 {
 				first = v
 			}
@@ -124,7 +141,9 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		if v == 0 {
 			zeros++
 		}
-		run++
+		if run++; run == most+1 {
+			crowded(line, v)
+		}
 	}
 	for in.next() {
 		switch v, ok := mahimahiLine(in, &faults); {
@@ -169,6 +188,7 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 	} else {
 		res.Bytes = in.n * mahimahiBytes
 	}
+	wrapped := 0 // the bin that holds lines of both ends of the loop
 	if interval == IntervalStart {
 		// The lines at the period are the last run: they wrap to the first ms.
 		if len(bins) > 0 && bins[0].bin == 0 {
@@ -179,11 +199,16 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		res.Choices["lines_at_period"] = "in the first ms"
 	} else {
 		flush()
+		wrapped = len(bins) - 1
 		if zeros > 0 {
-			bins[len(bins)-1].n += zeros
+			bins[wrapped].n += zeros
 			res.Choices["lines_at_0"] = "in the last ms"
 			res.Warnings = append(res.Warnings, Warning{zeros, fmt.Sprintf("%d of the lines are at 0 ms: counted in the last ms of the loop", zeros)})
 		}
+	}
+	if bins[wrapped].n > most {
+		crowded(in.n, last)
+		return nil, faults.err()
 	}
 	if first >= 1000 {
 		res.Warnings = append(res.Warnings, Warning{1, fmt.Sprintf("the first opportunity is at %d ms: nothing is served before it", first)})
@@ -216,6 +241,25 @@ func (mahimahi) Import(r io.Reader, name string, opts ImportOptions) (*Result, e
 		if sorted {
 			res.warn(0, "the lines were out of order and are sorted; lines in warnings are those of the sorted file")
 		}
+	}
+	if opts.Opportunities {
+		res.Choices["step"] = "opportunities"
+		res.Choices["pulse"] = pulseLength.String()
+		if w := pulseWarning(bins, unit); w != "" {
+			res.warn(0, "%s", w)
+		}
+		if !opts.Scale.IsOne() {
+			opts.noteTransform(res, 0)
+			var served trace.Service
+			for _, b := range bins {
+				served.Add(trace.BitRate(b.n)*unit, pulseLength)
+			}
+			res.Bytes = served.Bytes()
+		}
+		res.Steps = rateSteps(opts.state(), func(yield func(time.Duration, trace.BitRate) bool) {
+			pulses(bins, unit, period, interval, yield)
+		})
+		return res, nil
 	}
 	if !opts.Scale.IsOne() || opts.Clip != nil {
 		var bins []sample
