@@ -364,3 +364,11 @@ func appendHeader(b []byte, typ, flags uint16, seq uint32) (out []byte, start in
 	b = ne.AppendUint32(b, seq)
 	return ne.AppendUint32(b, 0), start
 }
+
+// leastStep is about how long a qdisc takes to be told something on a busy
+// machine: what is over sooner is undone before any packet has gone.
+const leastStep = 50 * time.Microsecond
+
+// LeastStep is the shortest step that lets packets through which the endpoint's
+// bottleneck can be told; it depends on neither its kind nor the rate.
+func (e *Endpoint) LeastStep() time.Duration { return leastStep }

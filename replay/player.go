@@ -110,7 +110,7 @@ const (
 //
 // Errors: a window outside the tape, a link that the run does not have, a
 // damaged tape, and [netsetup.ErrNotSupported] where the tape holds what a link
-// cannot do.
+// cannot do. So are steps that are over before a link could be told of them.
 func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
 	p := &Player{opts: opts, dirs: meta.Directions(), links: links, length: meta.Duration}
@@ -163,16 +163,31 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	p.density.ticks = ticks
 	p.sched = schedule{ticks: ticks, tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
 	chance := false
+	short := newShort(&p.sched, p.loop.endpoints)
 	supports := func(s *trace.Step) error {
+		if err := short.add(index[s.LinkDir()], s); err != nil {
+			return err
+		}
 		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
 		p.outlook.add(s, index[s.LinkDir()], opts.From)
 		if opts.RatesOnly {
 			return nil
 		}
 		chance = chance || byChance(&s.State)
-		return p.loop.endpoints[index[s.LinkDir()]].Supports(&s.State)
+		if err := p.loop.endpoints[index[s.LinkDir()]].Supports(&s.State); err != nil {
+			what := "delay or loss"
+			if s.Duplicate != 0 {
+				what = "duplicates"
+			}
+			return fmt.Errorf("the tape has %s on %v at %v: %w; play the rates alone with --rates-only, "+
+				"or the tape on another kernel: linkup check says what one can do", what, s.LinkDir(), s.At, err)
+		}
+		return nil
 	}
 	if err := checkWindow(ctx, tape, supports, opts.From, to, opts.Checking); err != nil {
+		return nil, err
+	}
+	if err := short.finish(); err != nil {
 		return nil, err
 	}
 	p.sum.Speed = max(opts.Speed, 0)
@@ -205,12 +220,7 @@ func checkWindow(ctx context.Context, tape *trace.Reader, supports func(*trace.S
 				return nil
 			}
 			if err := supports(s); err != nil {
-				what := "delay or loss"
-				if s.Duplicate != 0 {
-					what = "duplicates"
-				}
-				return fmt.Errorf("the tape has %s on %v at %v: %w; play the rates alone with --rates-only, "+
-					"or the tape on another kernel: linkup check says what one can do", what, s.LinkDir(), s.At, err)
+				return err
 			}
 		}
 		return nil

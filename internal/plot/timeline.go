@@ -45,6 +45,7 @@ type direction struct {
 	lo, hi *track        // delay − jitter, not below 0, and delay + jitter, ms
 	loss   *track        // %, mean of the state; a total loss is a gap, and an outage
 	outage *track        // 1 in an outage, else 0
+	pulses pulseFilter   // before rate and outage
 }
 
 // The columns of the picture, left to right.
@@ -91,6 +92,7 @@ func NewTimeline(meta trace.Meta, opts TimelineOptions) *TimelinePlot {
 		for _, t := range d.tracks() {
 			*t = newTrack(p.from, p.to, panelsWidth)
 		}
+		d.pulses.bin, d.pulses.emit = pulseBin(p.to-p.from), d.passes
 		p.dirs[ld] = d
 	}
 	return p
@@ -134,7 +136,9 @@ func (p *TimelinePlot) Step(s *trace.Step) {
 // hold adds the newest state, which lasts until instant to.
 func (d *direction) hold(to time.Duration) {
 	s, from := &d.state, d.last
-	d.rate.add(from, to, s.Rate.Mbits())
+	d.pulses.add(rateSpan{from: from, to: to, mbits: s.Rate.Mbits(),
+		outage: s.Outage() || s.Label == "outage",
+		stall:  s.Rate == 0 && s.Carrier && s.MeanLoss() < 1 && s.Label != "outage"})
 	delay, jitter := ms(s.Delay), ms(s.Jitter)
 	d.delay.add(from, to, delay)
 	d.lo.add(from, to, max(delay-jitter, 0))
@@ -144,11 +148,16 @@ func (d *direction) hold(to time.Duration) {
 		loss = math.NaN()
 	}
 	d.loss.add(from, to, loss)
+}
+
+// passes adds what passes from one instant to another one.
+func (d *direction) passes(s rateSpan) {
+	d.rate.add(s.from, s.to, s.mbits)
 	outage := 0.0
-	if s.Outage() || s.Label == "outage" {
+	if s.outage {
 		outage = 1
 	}
-	d.outage.add(from, to, outage)
+	d.outage.add(s.from, s.to, outage)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / 1e6 }
@@ -165,6 +174,7 @@ func (p *TimelinePlot) finish() error {
 				return fmt.Errorf("plot timeline: no step for %v", ld)
 			}
 			d.hold(p.to) // a second time it adds nothing
+			d.pulses.flush()
 		}
 	}
 	return nil
@@ -400,10 +410,14 @@ func (d *direction) hasJitter() bool {
 // summary describes a link: mean rates and the share of outages.
 func (p *TimelinePlot) summary(l trace.Link) string {
 	var rate, out []string
+	var bin time.Duration // of pulses; 0: none
 	for _, dir := range []trace.Direction{trace.Up, trace.Down} {
 		d := p.dirs[trace.LinkDir{Link: l.Name, Dir: dir}]
 		if d == nil {
 			continue
+		}
+		if d.pulses.seen {
+			bin = d.pulses.bin
 		}
 		t := d.rate.total()
 		rate = append(rate, dir.String()+" "+strconv.FormatFloat(roundTo(t.mean(), 3), 'f', -1, 64))
@@ -414,6 +428,9 @@ func (p *TimelinePlot) summary(l trace.Link) string {
 	s := "mean rate " + strings.Join(rate, ", ") + " Mbit/s"
 	if out != nil {
 		s += " · in outage " + strings.Join(out, ", ")
+	}
+	if bin > 0 {
+		s += " · opportunities, as means of " + bin.String()
 	}
 	return s
 }
