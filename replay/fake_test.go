@@ -50,6 +50,7 @@ type call struct {
 type fakeEndpoint struct {
 	path     bool
 	single   bool // its path does not duplicate
+	least    time.Duration
 	seed     uint64
 	counters netsetup.Counters
 	calls    []call
@@ -84,6 +85,8 @@ func (e *fakeEndpoint) Supports(s *trace.State) error {
 	}
 	return nil
 }
+
+func (e *fakeEndpoint) LeastStep() time.Duration { return e.least }
 
 func (e *fakeEndpoint) Seed(seed uint64) { e.seed = seed }
 

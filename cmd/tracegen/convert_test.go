@@ -1,12 +1,17 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"linktape/internal/cli"
+	"linktape/trace"
 )
 
 // formatFixtures makes files in foreign formats in this folder.
@@ -111,6 +116,14 @@ func TestConvertLines(t *testing.T) {
 		{"import-other-link", "import -o i.tape tmobile=two.csv", "", 2},
 		{"import-renamed", "import -o i.tape new.up=two.csv", "", 1},
 
+		{"import-opportunities", "import -o o.tape --opportunities --delay 5ms a.up=a.up", "", 0},
+		{"info-opportunities", "info o.tape", "", 0},
+		{"export-opportunities", "export --format mahimahi -o back.up o.tape a.up", "", 0},
+		{"import-opportunities-roles", "import --dry-run --opportunities --interval start --fit loop a.down=a.down a.down.delay=delay.json", "", 0},
+		{"import-opportunities-other", "import -o i.tape --opportunities --fit loop a.up=a.up b.up=rates", "", 1},
+		{"import-opportunities-step", "import -o i.tape --opportunities --step 1ms a.up=a.up", "", 2},
+		{"import-opportunities-clip", "import -o i.tape --opportunities --clip a=1Mbit,2Mbit a.up=a.up", "", 2},
+
 		{"export-csv", "export --format csv -o - two.tape", "", 0},
 		{"export-json", "export --format json -o - two.tape sat", "", 0},
 		{"export-parquet", "export --format parquet -o e.tape two.tape att", "", 0},
@@ -122,6 +135,62 @@ func TestConvertLines(t *testing.T) {
 		{"export-what-of-csv", "export --format csv --what delay -o - two.tape", "", 2},
 		{"export-csv-missing", "export --format csv -o - two.tape verizon", "", 2},
 	})
+}
+
+// Opportunities come back as the very same file, and every statistic over bins is
+// that of the same trace in bins of 1 ms; a picture says what it shows.
+func TestConvertOpportunities(t *testing.T) {
+	fixtures(t)
+	for _, line := range []string{
+		"import --opportunities -o o.tape a.up=a.up",
+		"import --step 1ms -o ms.tape a.up=a.up",
+		"export --format mahimahi -o back.up o.tape a.up",
+		"plot -o o.svg o.tape",
+		"plot -o ms.svg ms.tape",
+	} {
+		if _, stderr, err := call("", strings.Fields(line)...); err != nil {
+			t.Fatalf("tracegen %s: %v\n%s", line, err, stderr)
+		}
+	}
+	read := func(name string) string {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	if got, want := read("back.up"), read("a.up"); got != want {
+		t.Errorf("the file did not come back: got %.100q, want %.100q", got, want)
+	}
+	if !strings.Contains(read("o.svg"), "mean rate up 6 Mbit/s · opportunities, as means of 5ms") || strings.Contains(read("ms.svg"), "opportunities") {
+		t.Error("the pictures do not say which one shows opportunities")
+	}
+	stats := func(tape string) trace.Stats {
+		stdout, _, err := call("", "info", "--json", tape)
+		var in info
+		if err := errors.Join(err, json.Unmarshal([]byte(stdout), &in)); err != nil {
+			t.Fatal(err)
+		}
+		return in.Directions[0]
+	}
+	got, want := stats("o.tape"), stats("ms.tape")
+	if got.LongestGap != want.LongestGap+time.Millisecond-time.Microsecond {
+		t.Errorf("longest gap: got %v, want that of %v and the rest of a ms", got.LongestGap, want.LongestGap)
+	}
+	got.LongestGap, got.Steps = want.LongestGap, want.Steps
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	stdout, _, err := call("", "compare", "--json", "o.tape", "ms.tape")
+	var c struct {
+		Pairs []struct {
+			KS          float64 `json:"ks"`
+			Wasserstein float64 `json:"wasserstein"`
+		} `json:"directions"`
+	}
+	if err := errors.Join(err, json.Unmarshal([]byte(stdout), &c)); err != nil || len(c.Pairs) != 1 || c.Pairs[0].KS != 0 || c.Pairs[0].Wasserstein != 0 {
+		t.Errorf("the comparison with bins of 1 ms: got %v, %+v", err, c)
+	}
 }
 
 // A whole tape goes through CSV and JSON, files and pipes, and is the same tape.
