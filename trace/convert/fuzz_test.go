@@ -12,7 +12,8 @@ import (
 const maxFuzzLines = 20_000
 
 // FuzzMahimahi: no panic; what is accepted keeps its bytes and its period
-// through export and import, and a 1 ms import brings the lines back.
+// through export and import, and imports by 1 ms and by opportunities bring the
+// lines back.
 func FuzzMahimahi(f *testing.F) {
 	for _, s := range []string{"1\n", "0\n0\n5\n", "1\n3\n3\n1000\n", "9999999999999", "4611686018427\n", "5\r\n", "1\n\n", "-1\n", "007\n"} {
 		f.Add([]byte(s), int64(100*time.Millisecond), false)
@@ -45,6 +46,16 @@ func FuzzMahimahi(f *testing.F) {
 		}
 		if out2, _ := export(t, "mahimahi", direction(again), convert.ExportOptions{}); out2 != out {
 			t.Fatalf("a 1 ms import gave %.200q back, want %.200q", out2, out)
+		}
+		opts.Step, opts.Opportunities = 0, true
+		pulses := mustImport(t, "mahimahi", string(data), opts)
+		check(t, pulses)
+		if got := totalBytes(pulses); got != want || pulses.Duration != res.Duration {
+			t.Fatalf("opportunities: got %d bytes in %v, want %d in %v", got, pulses.Duration, want, res.Duration)
+		}
+		pulses = mustImport(t, "mahimahi", out, convert.ImportOptions{Opportunities: true})
+		if out2, _ := export(t, "mahimahi", direction(pulses), convert.ExportOptions{}); out2 != out {
+			t.Fatalf("opportunities gave %.200q back, want %.200q", out2, out)
 		}
 	})
 }
