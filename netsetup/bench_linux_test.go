@@ -100,10 +100,11 @@ func BenchmarkUpdate(b *testing.B) {
 }
 
 // BenchmarkUpdateRatio takes turns, so that all see the same machine: a bare
-// message that is ready and its acknowledgement, one step of one direction of an
-// idle link in a tape of 10 ms steps, one at which the counters are read as they
-// are at every step of a backlogged one, one of both directions of a link, and
-// executing tc. The figures are medians of the turns, and the ratios those of the
+// message that is ready and its acknowledgement, the same message answered with the
+// counters, which is the least that reading them costs, one step of one direction of
+// an idle link in a tape of 10 ms steps, one at which the counters are read as they
+// are at every step of a backlogged one, one of both directions of a link, idle and
+// with the counters read, and executing tc. The figures are medians of the turns, and the ratios those of the
 // turns' own. All but tc's are of the thread's processor time, in which the kernel
 // does everything before a call returns: others that want the processor or hold the
 // kernel's lock are not in it.
@@ -122,6 +123,10 @@ func BenchmarkUpdateRatio(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	asking, err := q.append(nil, e.ifb, nlmFRequest|nlmFEcho, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
 	s := trace.State{Carrier: true}
 	at := time.Duration(0)
 	next := func(hold time.Duration) time.Duration {
@@ -129,12 +134,14 @@ func BenchmarkUpdateRatio(b *testing.B) {
 		s.Rate = trace.BitRate(10+at/(10*time.Millisecond)%5) * trace.Mbit
 		return hold
 	}
-	raw := func() error { // its number stays 0: nothing else is on its way
-		if err := room.conn.Send(message); err != nil {
+	bare := func(message []byte) func() error {
+		return func() error { // its number stays 0: nothing else is on its way
+			if err := room.conn.Send(message); err != nil {
+				return err
+			}
+			_, err := room.conn.Receive(room.conn.rbuf)
 			return err
 		}
-		_, err := room.conn.Receive(room.conn.rbuf)
-		return err
 	}
 	one := func(step time.Duration) error {
 		hold := next(step)
@@ -143,8 +150,8 @@ func BenchmarkUpdateRatio(b *testing.B) {
 	}
 	step := func() error { return one(10 * time.Millisecond) }
 	read := func() error { return one(100 * time.Millisecond) }
-	both := func() error {
-		hold := next(10 * time.Millisecond)
+	two := func(step time.Duration) error {
+		hold := next(step)
 		for _, e := range []*Endpoint{e, other} {
 			if err := e.Prepare(at, hold, &s); err != nil {
 				return err
@@ -157,6 +164,8 @@ func BenchmarkUpdateRatio(b *testing.B) {
 		}
 		return nil
 	}
+	both := func() error { return two(10 * time.Millisecond) }
+	bothRead := func() error { return two(100 * time.Millisecond) }
 	tc := func() error {
 		next(10 * time.Millisecond)
 		out, err := exec.Command("tc", "-n", "lt.bench.a", "qdisc", "change", "dev", ifbUp, "root", "handle", "1:", "stab", "overhead", "-14", "linklayer", "ethernet",
@@ -179,7 +188,10 @@ func BenchmarkUpdateRatio(b *testing.B) {
 		name string
 		do   func() error
 		n    int // in a turn
-	}{{"raw", raw, 200}, {"step", step, 200}, {"read", read, 200}, {"both", both, 200}, {"tc", tc, 1}}
+	}{
+		{"raw", bare(message), 200}, {"answered", bare(asking), 200}, {"step", step, 200}, {"read", read, 200},
+		{"both", both, 200}, {"both-read", bothRead, 200}, {"tc", tc, 1},
+	}
 	times := make([][]float64, len(ways))
 	for b.Loop() {
 		for i, w := range ways {
@@ -211,10 +223,10 @@ func BenchmarkUpdateRatio(b *testing.B) {
 	for i, w := range ways {
 		b.ReportMetric(median(times[i]), w.name+"-ns")
 	}
-	b.ReportMetric(ratio(times[1], times[0]), "step/raw")
-	b.ReportMetric(ratio(times[2], times[0]), "read/raw")
-	b.ReportMetric(ratio(times[3], times[0]), "both/raw")
-	b.ReportMetric(ratio(times[4], times[1]), "tc/step")
+	for i := 1; i <= 5; i++ {
+		b.ReportMetric(ratio(times[i], times[0]), ways[i].name+"/raw")
+	}
+	b.ReportMetric(ratio(times[6], times[2]), "tc/step")
 	b.ReportMetric(0, "ns/op")
 }
 

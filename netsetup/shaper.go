@@ -223,13 +223,15 @@ func (s *shaper) slow(rate trace.BitRate) bool {
 // long). The slice is valid until the next call.
 func (s *shaper) next(rate trace.BitRate, hold time.Duration) []request {
 	out := s.nextBucket(rate, hold)
-	if r := s.queue.next(&s.link, s.grant, s.limit, s.budget.backlogged); r.kind != 0 {
-		// Before the bucket opens: what CAKE sends at an old, low rate would hold
-		// it up at the new one.
-		n := len(out)
-		copy(s.requests[1:], s.requests[:n])
-		s.requests[0] = r
-		out = s.requests[:n+1]
+	if s.link.Queue.Kind != trace.DropTail {
+		if r := s.queue.next(&s.link, s.grant, s.limit, s.budget.backlogged); r.kind != 0 {
+			// Before the bucket opens: what CAKE sends at an old, low rate would hold
+			// it up at the new one.
+			n := len(out)
+			copy(s.requests[1:], s.requests[:n])
+			s.requests[0] = r
+			out = s.requests[:n+1]
+		}
 	}
 	if s.link.pulsed() {
 		out = s.nextPulse(out)

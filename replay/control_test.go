@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -425,6 +426,13 @@ func TestCommandFails(t *testing.T) {
 		links := linksOfTwo()
 		p := mustNew(t, openTape(t, twoLinks()), links, Options{})
 		gone := errors.New("no such device")
+		var down atomic.Bool
+		links.endpoints[aUp].apply = func(call) error {
+			if down.Load() {
+				return gone
+			}
+			return nil
+		}
 		done := make(chan error)
 		go func() {
 			_, err := p.Run(t.Context(), wakingClock{base, make(chan struct{}, 1)}, nil)
@@ -432,7 +440,7 @@ func TestCommandFails(t *testing.T) {
 		}()
 		<-p.Begun()
 		time.Sleep(time.Second + 50*ms)
-		links.endpoints[aUp].apply = func(call) error { return gone }
+		down.Store(true)
 		if _, err := p.Cut("a", edit.Stall); !errors.Is(err, gone) {
 			t.Errorf("got error %v", err)
 		}

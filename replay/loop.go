@@ -86,6 +86,9 @@ type loop struct {
 	covered   atomic.Int64 // since the epoch: every entry before it has been pushed
 	finished  bool         // the entries have ended and end has come
 
+	realtime     bool // the thread's scheduling is
+	pins, pinned bool
+
 	staged   []staged // the endpoints
 	prepared []bool   // by direction: a step of the next instant is
 
@@ -118,14 +121,18 @@ func (l *loop) run() error {
 		l.staged = append(l.staged, s)
 	}
 	l.hand.init(len(l.endpoints))
+	l.pins = l.pinnable()
+	defer l.unpin()
 	var rec Record
 	for !l.stop.Load() {
 		if l.hand.held || l.ctl.rung.Load() != 0 {
+			l.unpin()
 			if err := l.attend(0); err != nil {
 				return err
 			}
 			continue
 		}
+		l.pin()
 		e := l.entries.peek()
 		if e == nil {
 			if !l.entries.ended() {
@@ -151,12 +158,14 @@ func (l *loop) run() error {
 				l.cancel(n)
 				return nil
 			}
+			l.unpin()
 			if err := l.attend(n); err != nil {
 				return err
 			}
 			if l.hand.held {
 				break
 			}
+			l.pin()
 		}
 		if l.hand.held {
 			continue // nothing is prepared any more
@@ -187,6 +196,7 @@ func (l *loop) run() error {
 			l.note(&rec)
 		}
 		if o := l.hand.landed; o != nil {
+			l.unpin()
 			l.hand.landed = nil
 			l.answer(o, nil)
 		}

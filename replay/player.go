@@ -550,6 +550,7 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 		}()
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
+		p.loop.realtime = p.sum.Realtime
 		result <- func() error {
 			if err := p.ready(); err != nil {
 				return err

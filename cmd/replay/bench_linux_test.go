@@ -24,9 +24,11 @@ import (
 // same instants, for a minute, in a process of its own: how late they are, what
 // of a processor that takes, and what memory. The figures are of the replay
 // alone, from the start of the tape on; what the links deliver costs nothing,
-// since nobody sends.
+// since nobody sends. Beside it cyclictest wakes up every millisecond on each
+// processor, with a priority that the replay's thread does not hold up: how late
+// that is tells the machine's own pauses from the replay's.
 func BenchmarkManyLinks(b *testing.B) {
-	privtest.Require(b, "ifb", "tbf")
+	privtest.Require(b, "ifb", "tbf", "real-time", "cyclictest")
 	const step = 10 * time.Millisecond
 	for _, c := range []struct {
 		links, directions int
@@ -117,6 +119,12 @@ func many(b *testing.B, tape string, length time.Duration, steps int64) {
 		rest, _ := io.ReadAll(said)
 		b.Fatalf("%v: %s%s", err, line, rest)
 	}
+	beside := exec.Command("cyclictest", "-q", "-m", "-a", "-t", "-p11", "-i1000", fmt.Sprintf("-D%d", int(length.Seconds())), "-h100000")
+	var pauses bytes.Buffer
+	beside.Stdout, beside.Stderr = &pauses, &pauses
+	if err := beside.Start(); err != nil {
+		b.Fatal(err)
+	}
 	cpu := processorTime(b, cmd.Process.Pid)
 	if _, err := io.WriteString(stdin, "go\n"); err != nil {
 		b.Fatal(err)
@@ -128,6 +136,9 @@ func many(b *testing.B, tape string, length time.Duration, steps int64) {
 	rest, _ := io.ReadAll(said)
 	if err := cmd.Wait(); err != nil {
 		b.Fatalf("%v: %s", err, rest)
+	}
+	if err := beside.Wait(); err != nil {
+		b.Fatalf("%v: %s", err, pauses.String())
 	}
 	s := summary(b, stdout.String())
 	if s.Steps != steps {
@@ -142,6 +153,9 @@ func many(b *testing.B, tape string, length time.Duration, steps int64) {
 		{"skew-p50-µs", s.Skew.P50}} {
 		b.ReportMetric(float64(m.d)/1e3, m.unit)
 	}
+	machine := cyclicQuantiles(b, pauses.String())
+	b.ReportMetric(machine[2], "cyclictest-p99.9-µs")
+	b.ReportMetric(machine[3], "cyclictest-max-µs")
 	b.ReportMetric(100*cpu.Seconds()/length.Seconds(), "%-of-a-processor")
 	b.ReportMetric(float64(<-early)/(1<<20), "MiB-early")
 	b.ReportMetric(float64(<-late)/(1<<20), "MiB-late")
@@ -208,17 +222,28 @@ func middle(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// cyclicQuantiles reads the histogram that cyclictest prints: p50, p99, p99.9
-// and the largest, in µs.
+// cyclicQuantiles reads the histogram that cyclictest prints, a column for each of
+// its threads, which are counted together: p50, p99, p99.9 and the largest, in µs.
 func cyclicQuantiles(b *testing.B, text string) (q [4]float64) {
 	b.Helper()
 	type bin struct{ us, n float64 }
 	var bins []bin
 	total := 0.0
 	for line := range strings.Lines(text) {
-		var x bin
-		if n, err := fmt.Sscanf(line, "%f %f", &x.us, &x.n); n != 2 || err != nil {
+		if strings.HasPrefix(line, "#") {
 			continue
+		}
+		var x bin
+		for i, field := range strings.Fields(line) {
+			n, err := strconv.ParseFloat(field, 64)
+			switch {
+			case err != nil:
+				b.Fatalf("histogram %q: %v", line, err)
+			case i == 0:
+				x.us = n
+			default:
+				x.n += n
+			}
 		}
 		bins, total = append(bins, x), total+x.n
 	}
