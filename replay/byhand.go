@@ -265,12 +265,19 @@ func (l *loop) cut(o *order, ready int) error {
 	if len(mine) == 0 {
 		return l.answer(o, nil)
 	}
+	// What is prepared of a link goes out together, and is given up together.
+	touched := make(map[int]bool)
+	for dir := range mine {
+		for other, ld := range l.dirs {
+			touched[other] = touched[other] || ld.Link == l.dirs[dir].Link
+		}
+	}
 	n := 0
 	for e := range l.entries.all() {
 		if n++; n > ready {
 			break
 		}
-		if mine[e.Dir] {
+		if touched[e.Dir] {
 			l.staged[e.Dir].Cancel()
 		}
 	}
@@ -282,7 +289,7 @@ func (l *loop) cut(o *order, ready int) error {
 		if n++; n > ready {
 			break
 		}
-		if !mine[e.Dir] {
+		if !touched[e.Dir] {
 			continue
 		}
 		if err := l.staged[e.Dir].Prepare(e.At+l.hand.shift, e.Hold, l.told(e.Dir, &e.State)); err != nil {

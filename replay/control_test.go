@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -53,7 +54,9 @@ type driven struct {
 	t     *testing.T
 	clock wakingClock
 	links *fakeLinks
-	told  []told
+
+	mu   sync.Mutex
+	told []told
 }
 
 // until waits for an instant since the epoch.
@@ -79,6 +82,8 @@ func (d *driven) must(a Act, err error) func(at, before, tape time.Duration) {
 // of lists what a direction was told from an instant on: when, and its rate or what
 // does not pass.
 func (d *driven) of(ld trace.LinkDir, from, until time.Duration) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var out []string
 	for _, c := range d.told {
 		if c.dir != ld || c.at < from || c.at >= until {
@@ -112,6 +117,8 @@ func drive(t *testing.T, tl *trace.Timeline, opts Options, test func(t *testing.
 		d.Player = mustNew(t, openTape(t, tl), d.links, opts)
 		for ld, e := range d.links.endpoints {
 			e.apply = func(c call) error {
+				d.mu.Lock()
+				defer d.mu.Unlock()
 				d.told = append(d.told, told{ld, d.elapsed(), c})
 				return nil
 			}
@@ -318,7 +325,10 @@ func TestCut(t *testing.T) {
 		for _, ld := range []trace.LinkDir{aDown, aUp} {
 			d.want(ld, 1050*ms, 1250*ms, "1.05s loses all*, 1.1s loses all, 1.2s loses all")
 		}
-		if c := d.told[len(d.told)-1]; c.State.Rate < 1200*trace.Kbit || c.State.Label != edit.LabelOutage {
+		d.mu.Lock()
+		c := d.told[len(d.told)-1]
+		d.mu.Unlock()
+		if c.State.Rate < 1200*trace.Kbit || c.State.Label != edit.LabelOutage {
 			t.Errorf("the tape does not go on beneath: got %+v", c.State)
 		}
 		d.must(d.Cut("a", edit.DropUp))(1250*ms, 1250*ms, 1250*ms)

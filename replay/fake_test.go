@@ -56,6 +56,7 @@ type fakeEndpoint struct {
 	calls    []call
 	apply    func(c call) error                         // may be nil
 	count    func() (c netsetup.Counters, failed error) // may be nil
+	ready    *call                                      // prepared, where a test does that
 }
 
 func (e *fakeEndpoint) Apply(at, hold time.Duration, s *trace.State) (netsetup.Applied, error) {

@@ -62,15 +62,25 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// flood sends packets over link a until the test ends, more than it lets through.
+// flood sends packets up link a until the test ends, more than it lets through.
 func flood(t *testing.T, name string) {
+	t.Helper()
+	floodFrom(t, name, netsetup.SenderEnd)
+}
+
+// floodFrom does from either end.
+func floodFrom(t *testing.T, name, end string) {
 	t.Helper()
 	s, err := netsetup.Status(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("ip", "netns", "exec", netsetup.Namespace(name, netsetup.SenderEnd), testBinary(t), "-test.run=^TestFlood$")
-	c.Env = append(os.Environ(), floodTo+"="+net.JoinHostPort(s.Links[0].ReceiverAddr[0], "9"))
+	to := s.Links[0].ReceiverAddr[0]
+	if end == netsetup.ReceiverEnd {
+		to = s.Links[0].SenderAddr[0]
+	}
+	c := exec.Command("ip", "netns", "exec", netsetup.Namespace(name, end), testBinary(t), "-test.run=^TestFlood$")
+	c.Env = append(os.Environ(), floodTo+"="+net.JoinHostPort(to, "9"))
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

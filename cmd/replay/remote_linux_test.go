@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"linktape/internal/privtest"
 	"linktape/netsetup"
 	"linktape/replay"
 	"linktape/replay/remote"
@@ -64,8 +65,12 @@ func TestDrivenOnLinks(t *testing.T) {
 	}
 	want := float64(before.Rate) / 8 * (after.Read - before.Read).Seconds()
 	// A sender or a kernel that gets no processor passes less.
-	if got := float64(after.Bytes - before.Bytes); got == 0 || got > want*1.1 {
-		t.Errorf("in the pause %.0f bytes passed in %v, want up to %.0f: the rate that was in force", got, after.Read-before.Read, want)
+	least := 1.0
+	if privtest.Promised("lab") {
+		least = want * 0.9
+	}
+	if got := float64(after.Bytes - before.Bytes); got < least || got > want*1.1 {
+		t.Errorf("in the pause %.0f bytes passed in %v, want %.0f to %.0f: the rate that was in force", got, after.Read-before.Read, least, want*1.1)
 	}
 
 	cut := do(replay.Cut, remote.Request{Link: "a", Mode: "stall"})
