@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -367,6 +366,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	l.tally = tally{} // touches its memory
 
 	var work sync.WaitGroup
+	crash := crash{halt: l.halt}
 	var readErr, logErr error
 	ready := make(chan struct{}) // all that is wanted yet is in the ring
 	filled := sync.OnceFunc(func() { close(ready) })
@@ -444,19 +444,19 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 			l.ctl.reading.Store(reading)
 		}
 	}
-	work.Go(read)
+	work.Go(crash.guard(read))
 	if log != nil {
-		work.Go(func() { logErr = logRecords(l.records, p.dirs, rows) })
+		work.Go(crash.guard(func() { logErr = logRecords(l.records, p.dirs, rows) }))
 	}
 	var metering sync.WaitGroup
 	if rec != nil {
 		if rec.gauge != nil {
-			metering.Go(rec.gauge.run)
+			metering.Go(crash.guard(rec.gauge.run))
 		}
-		work.Go(func() { rec.write(l.records, &metering) })
+		work.Go(crash.guard(func() { rec.write(l.records, &metering) }))
 	}
 	if eye != nil {
-		work.Go(eye.run)
+		work.Go(crash.guard(eye.run))
 	}
 	<-ready
 	unwatch := context.AfterFunc(ctx, l.halt)
@@ -479,6 +479,8 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		close(rec.over)
 	}
 	work.Wait()
+	metering.Wait()
+	crash.pass()
 	if eye != nil {
 		runErr = errors.Join(runErr, eye.meter.Close())
 	}
@@ -540,14 +542,8 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 	defer runtime.GOMAXPROCS(procs)
 	result := make(chan error, 1)
 	var wall *wallWatch
-	var crash string
-	go func() {
-		defer func() {
-			if v := recover(); v != nil { // on the caller's goroutine, whose deferred calls put things right
-				crash = fmt.Sprintf("%v\n\n%s", v, debug.Stack())
-				result <- nil
-			}
-		}()
+	crash := crash{halt: func() { result <- nil }}
+	go crash.guard(func() {
 		runtime.LockOSThread() // never unlocked
 		p.sum.Realtime = prepareThread()
 		p.loop.realtime = p.sum.Realtime
@@ -568,11 +564,9 @@ func (p *Player) onOwnThread(ctx context.Context) error {
 			wall = watchWall(p.loop.clock, epoch, at)
 			return p.loop.run()
 		}()
-	}()
+	})()
 	err := <-result
-	if crash != "" {
-		panic(crash)
-	}
+	crash.pass()
 	if wall != nil {
 		p.sum.Wall = wall.end()
 	}
