@@ -96,7 +96,7 @@ func TestCutsOnLinks(t *testing.T) {
 		cut := do(replay.Cut, remote.Request{Link: "a", Mode: mode.String()})
 		now := at(cut.Done + settle)
 		before := arrived()
-		now = at(now + 500*time.Millisecond)
+		at(now + 500*time.Millisecond)
 		after := arrived()
 		for dir := range before {
 			n, concerned := after[dir]-before[dir], mode.Concerns(dir)
