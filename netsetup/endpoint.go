@@ -63,6 +63,7 @@ type Endpoint struct {
 	info   QdiscInfo
 	kicks  Counters // what our own kicks added to the kernel's
 	queued []uint64 // for each kick in the queue, the kernel's count of bytes when it has left
+	log    *kickLog // for meters
 	last   Counters
 	lastAt time.Duration // of the step at which the counters were read last; −1: none yet
 	busyAt time.Duration // of the last step at which they found a backlog
@@ -86,10 +87,10 @@ type Applied struct {
 
 // newEndpoint makes an endpoint of a link whose path f says the abilities of. A
 // tree on one device has it for both ifb and out.
-func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, x *linkExchange, f Features) *Endpoint {
+func newEndpoint(ld trace.LinkDir, l Link, w wire, ifb, out int32, c *carrier, x *linkExchange, kicks *kickLog, f Features) *Endpoint {
 	e := &Endpoint{
 		LinkDir: ld, wire: w, ifb: ifb, out: out, shaper: newShaper(l), carrier: c, seq: x.seq, shared: x,
-		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), lastAt: -1, busyAt: -idleFor,
+		buf: make([]byte, 0, 4096), rbuf: make([]byte, 16384), queued: make([]uint64, 0, maxKicks), log: kicks, lastAt: -1, busyAt: -idleFor,
 		single: l.Tree != TreeSeparated,
 	}
 	switch {
@@ -226,10 +227,15 @@ func (e *Endpoint) kick() (bool, error) {
 		return false, nil
 	case outcome == kickDropped:
 		e.kicks.Drops++
-	case len(e.queued) < cap(e.queued):
-		// It leaves after what was in front of it.
-		e.queued = append(e.queued, e.info.Bytes+uint64(e.info.BacklogBytes)+kickBytes)
-	default:
+		e.log.dropped.Add(1)
+		return true, nil
+	}
+	// It leaves after what was in front of it.
+	place := e.info.Bytes + uint64(e.info.BacklogBytes) + kickBytes
+	e.log.enqueued(place)
+	if len(e.queued) < cap(e.queued) {
+		e.queued = append(e.queued, place)
+	} else {
 		e.kicks.Bytes += kickBytes
 		e.kicks.Packets++
 	}

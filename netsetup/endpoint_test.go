@@ -175,8 +175,8 @@ func fakeLinkOf(l Link, netem bool) (w *fakeWire, up, down *Endpoint) {
 		c.neighbours = append(c.neighbours, neighbour{netip.MustParseAddr(a), [6]byte{2}})
 	}
 	x, f := &linkExchange{seq: new(uint32)}, Features{Netem: netem, NetemDuplicate: netem}
-	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, x, f)
-	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, x, f)
+	up = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Up}, l, w, 1, 3, c, x, new(kickLog), f)
+	down = newEndpoint(trace.LinkDir{Link: "a", Dir: trace.Down}, l, w, 2, 4, c, x, new(kickLog), f)
 	return w, up, down
 }
 
@@ -337,7 +337,7 @@ func TestEndpointSupports(t *testing.T) {
 		w := new(fakeWire)
 		l := DefaultLink("a")
 		l.Path = c.path
-		e := newEndpoint(trace.LinkDir{Link: "a"}, l, w, 1, 3, &carrier{ifindex: 5}, &linkExchange{seq: new(uint32)}, c.f)
+		e := newEndpoint(trace.LinkDir{Link: "a"}, l, w, 1, 3, &carrier{ifindex: 5}, &linkExchange{seq: new(uint32)}, new(kickLog), c.f)
 		s := trace.State{Rate: trace.Mbit, Carrier: true}
 		c.edit(&s)
 		said := e.Supports(&s)

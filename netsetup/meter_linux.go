@@ -69,7 +69,7 @@ func (r *Run) Meter(dirs []trace.LinkDir) (_ *Meter, err error) {
 				bottleneck = path
 			}
 		}
-		d := meterDir{dir: i}
+		d := meterDir{dir: i, kicks: kickMeter{log: r.kickLog(ld)}}
 		for _, x := range []struct {
 			name string
 			to   *int32
@@ -101,6 +101,7 @@ func (m *Meter) Read(link int, params bool, each func(dir int, r *Reading)) erro
 	l := &m.links[link]
 	for i := range l.dirs {
 		l.dirs[i].reading = Reading{}
+		l.dirs[i].kicks.before()
 	}
 	var fault error
 	err := l.room.conn.dumpQdiscs(func(q *QdiscInfo) {
@@ -120,6 +121,7 @@ func (m *Meter) Read(link int, params bool, each func(dir int, r *Reading)) erro
 		return fmt.Errorf("read link %s: %w", l.name, err)
 	}
 	for i := range l.dirs {
+		l.dirs[i].kicks.take(&l.dirs[i].reading)
 		each(l.dirs[i].dir, &l.dirs[i].reading)
 	}
 	return nil

@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"fmt"
+	"sync"
 
 	"linktape/trace"
 )
@@ -16,6 +17,21 @@ type Run struct {
 	unlock func()
 	kernel *kernel
 	links  map[string]*[2]*Endpoint // by name and direction
+
+	logs  sync.Mutex
+	kicks map[trace.LinkDir]*kickLog
+}
+
+// kickLog is what the endpoint of a direction tells meters.
+func (r *Run) kickLog(ld trace.LinkDir) *kickLog {
+	r.logs.Lock()
+	defer r.logs.Unlock()
+	l := r.kicks[ld]
+	if l == nil {
+		l = new(kickLog)
+		r.kicks[ld] = l
+	}
+	return l
 }
 
 // Open opens a complete run for change.
@@ -45,7 +61,7 @@ func Open(name string) (*Run, error) {
 	k.found = r.Found
 	return &Run{
 		Name: name, Topology: r.Topology, record: r, unlock: unlock,
-		kernel: k, links: make(map[string]*[2]*Endpoint),
+		kernel: k, links: make(map[string]*[2]*Endpoint), kicks: make(map[trace.LinkDir]*kickLog),
 	}, nil
 }
 
@@ -112,7 +128,8 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 	}
 	x := &linkExchange{seq: &room.conn.seq, turn: i % 2}
 	open := func(d trace.Direction, ifb, out string) *Endpoint {
-		return newEndpoint(trace.LinkDir{Link: l.Name, Dir: d}, l, room.conn, index[ifb], index[out], c, x, r.record.Features)
+		ld := trace.LinkDir{Link: l.Name, Dir: d}
+		return newEndpoint(ld, l, room.conn, index[ifb], index[out], c, x, r.kickLog(ld), r.record.Features)
 	}
 	if l.Tree == TreeSeparated {
 		c.ifbs = []int32{index[ifbUp], index[ifbDown]}

@@ -122,7 +122,7 @@ func onWire(r trace.BitRate) trace.BitRate {
 
 // Reading is what the kernel says of one direction.
 type Reading struct {
-	Counters              // of the bottleneck, with the frames that woke it
+	Counters              // of the bottleneck
 	BacklogPackets uint32 // in the queue
 	PathDrops      uint64 // packets that the path has lost; wraps at 2^32
 	Shared         bool   // the path's losses are among the bottleneck's drops too, and the queue's among the path's
@@ -186,5 +186,6 @@ type meterDir struct {
 	dir        int   // in the caller's list
 	bottleneck int32 // its device
 	path       int32 // its device
+	kicks      kickMeter
 	reading    Reading
 }

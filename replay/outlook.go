@@ -15,13 +15,18 @@ const (
 )
 
 // WhatPasses says how a state lets nothing pass; "" where packets pass.
-func WhatPasses(s *trace.State) string {
+func WhatPasses(s *trace.State) string { return whatPasses(s.Carrier, int64(s.Rate), s.MeanLoss()) }
+
+// WhatPasses says of a row's state what the function of that name does.
+func (r *LogRow) WhatPasses() string { return whatPasses(r.Carrier, r.Rate, r.Loss) }
+
+func whatPasses(carrier bool, rate int64, loss float64) string {
 	switch {
-	case !s.Carrier:
+	case !carrier:
 		return NoCarrier
-	case s.Rate == 0:
+	case rate == 0:
 		return Stalled
-	case s.MeanLoss() >= 1:
+	case loss >= 1:
 		return LosesAll
 	}
 	return ""

@@ -16,7 +16,7 @@
 //	                             both directions at both ends, the first bytes of each frame
 //	source.parquet               [media.SourceRow] for each datagram
 //	sink.parquet                 [media.SinkRow] for each that arrived, in order of arrival
-//	stack.parquet                [StackRow] for each figure of the stack's own statistics
+//	stack.parquet                [stack.Row] for each figure of the stack's own statistics
 //	cross.parquet                [CrossRow] for each 100 ms of each flow of cross traffic
 //	log/                         what sender and receiver wrote
 //

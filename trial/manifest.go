@@ -31,15 +31,6 @@ const (
 	CoolDown = 1 * time.Second
 )
 
-// StackRow is one figure of a stack's own statistics, when we read it.
-type StackRow struct {
-	At    int64   `parquet:"t_ns"` // before the epoch: negative
-	Side  string  `parquet:"side"` // sender or receiver
-	Link  string  `parquet:"link"` // "": of the flow
-	Name  string  `parquet:"name"`
-	Value float64 `parquet:"value"`
-}
-
 // Manifest says what was run, and what became of it: the file trial.json.
 type Manifest struct {
 	Format   int               `json:"format"` // 1

@@ -687,16 +687,16 @@ func (r *rows[T]) close() error {
 // statsLog writes the stack's figures, and keeps them until the epoch is known.
 type statsLog struct {
 	mu      sync.Mutex
-	pending []StackRow // their instants are since 1970
+	pending []stack.Row // their instants are since 1970
 	epoch   int64
-	out     *rows[StackRow]
+	out     *rows[stack.Row]
 }
 
 func (s *statsLog) add(at int64, x stack.Sample) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A name may be a piece of a line that is long gone.
-	row := StackRow{At: at - s.epoch, Side: string(x.Side), Link: x.Link, Name: strings.Clone(x.Name), Value: x.Value}
+	row := stack.Row{At: at - s.epoch, Side: string(x.Side), Link: x.Link, Name: strings.Clone(x.Name), Value: x.Value}
 	if s.out == nil {
 		s.pending = append(s.pending, row)
 		return
@@ -708,7 +708,7 @@ func (s *statsLog) add(at int64, x stack.Sample) {
 func (s *statsLog) begin(file string, epoch int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.epoch, s.out = epoch, startRows[StackRow](file)
+	s.epoch, s.out = epoch, startRows[stack.Row](file)
 	for i := range s.pending {
 		s.pending[i].At -= epoch
 		s.out.add(&s.pending[i])

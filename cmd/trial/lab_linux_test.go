@@ -157,7 +157,7 @@ func TestLibrist(t *testing.T) {
 	}
 	// What the stack says of itself was read, from both sides and of both links.
 	seen := make(map[string]bool)
-	for row, err := range table.Rows[trial.StackRow](filepath.Join(first, trial.StackFile)) {
+	for row, err := range table.Rows[stack.Row](filepath.Join(first, trial.StackFile)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestExec(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	relayed := 0.0
-	for row, err := range table.Rows[trial.StackRow](filepath.Join(dir, trial.StackFile)) {
+	for row, err := range table.Rows[stack.Row](filepath.Join(dir, trial.StackFile)) {
 		if err != nil {
 			t.Fatal(err)
 		}

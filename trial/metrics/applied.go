@@ -15,32 +15,12 @@ import (
 // shortest is the shortest time in which nothing passes that is an event, ns.
 const shortest = int64(bin)
 
-// How nothing passes.
-const (
-	noCarrier = "carrier"
-	stalled   = "stall"
-	losesAll  = "drop"
-)
-
-// blocked says how nothing passes in a state; "": something may.
-func blocked(row *replay.LogRow) string {
-	switch {
-	case !row.Carrier:
-		return noCarrier
-	case row.Rate == 0:
-		return stalled
-	case row.Loss >= 1:
-		return losesAll
-	}
-	return ""
-}
-
 // outage is a time in which nothing passes in one direction.
 type outage struct {
 	from, to int64 // applied, ns since the epoch
 	open     bool  // it goes on at the end
 	dir      trace.Direction
-	what     string
+	what     string // how nothing passes: [replay.LogRow.WhatPasses]
 	label    string
 }
 
@@ -92,9 +72,6 @@ func (a *analysis) readApplied() error {
 			at = 0 // what was there before the first step is not known
 		}
 		a.hold(l, d, at)
-		if row.Kicked && dir == trace.Up {
-			l.kicks++
-		}
 		if d.begun && dir == trace.Up && row.Rate < d.row.Rate {
 			if i := a.binOf(at); i >= 0 && l.fell[i] == 0 {
 				l.fell[i] = at
@@ -132,10 +109,10 @@ func (a *analysis) hold(l *link, d *applied, to int64) {
 	if !d.begun || to <= d.from {
 		return
 	}
-	what := blocked(&d.row)
+	what := d.row.WhatPasses()
 	if d.dir == trace.Up {
 		rate := float64(d.row.Rate)
-		if what == noCarrier {
+		if what == replay.NoCarrier {
 			rate = 0
 		}
 		a.spread(l.capacity, d.from, to, float64(rate*float64(to-d.from)/1e9))
@@ -196,7 +173,7 @@ func (l *link) events() []*event {
 			up, down, carrier, stall = false, false, false, false
 		}
 		up, down = up || o.dir == trace.Up, down || o.dir == trace.Down
-		carrier, stall = carrier || o.what == noCarrier, stall || o.what == stalled
+		carrier, stall = carrier || o.what == replay.NoCarrier, stall || o.what == replay.Stalled
 		switch {
 		case carrier:
 			e.mode = carrierDown

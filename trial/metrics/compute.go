@@ -22,7 +22,6 @@ type link struct {
 	outages  []outage
 	capacity []float64 // bits allowed in each bin
 	allowed  float64   // in the window
-	kicks    float64   // frames that woke the queue, which the counters count as packets
 	fell     []int64   // of each bin the instant at which the capacity fell first; 0: it did not
 
 	counters counterState

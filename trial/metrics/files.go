@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"linktape/trial/media"
 )
 
 // Files of a trial's folder that are read here.
@@ -21,23 +19,6 @@ const (
 	sinkFile   = "sink.parquet"
 	stackFile  = "stack.parquet"
 )
-
-// Rows of source and sink.
-type (
-	SourceRow = media.SourceRow
-	SinkRow   = media.SinkRow
-)
-
-// StackRow is one figure of the stack's own statistics. Those read here mean the
-// same in every stack (package trial/stack): the round trip, and sums of packets
-// from the stack's start.
-type StackRow struct {
-	At    int64   `parquet:"t_ns"` // since the epoch
-	Side  string  `parquet:"side"` // sender or receiver
-	Link  string  `parquet:"link"` // "": of the flow
-	Name  string  `parquet:"name"`
-	Value float64 `parquet:"value"`
-}
 
 // info is what is read of trial.json.
 type info struct {

@@ -86,12 +86,11 @@ func (a *analysis) compareAll() {
 			sentBy, gotBy := l.totals(end)
 			lostBy := l.lostTotal.upTo(end) - l.lostTotal.upTo(0)
 			s := sums(&c.last)
-			// A packet that went with an interface had not left the bottleneck; and of
-			// the frames that woke the queue it is not known whether they were dropped.
+			// A packet that went with an interface had not left the bottleneck.
 			in, out, gone := s.packets+s.queue+c.backlog, s.packets-s.path, s.queue+s.path+s.outage
-			a.compare(l.name, quantitySent, byCaptures, sentBy, byCounters, clamp(sentBy, in-l.kicks, in+s.outage), slack, "")
-			a.compare(l.name, quantityDelivered, byCaptures, gotBy, byCounters, clamp(gotBy, out-s.outage-l.kicks, out), slack, "")
-			a.compare(l.name, quantityLost, byCaptures, lostBy, byCounters, clamp(lostBy, gone-l.kicks, gone), max(5, 0.002*float64(p.all.sent)), "")
+			a.compare(l.name, quantitySent, byCaptures, sentBy, byCounters, clamp(sentBy, in, in+s.outage), slack, "")
+			a.compare(l.name, quantityDelivered, byCaptures, gotBy, byCounters, clamp(gotBy, out-s.outage, out), slack, "")
+			a.compare(l.name, quantityLost, byCaptures, lostBy, byCounters, gone, max(5, 0.002*float64(p.all.sent)), "")
 		}
 		a.compareStack(l, slack)
 		if s := a.stackRTT[l.name]; s != nil {

@@ -16,6 +16,7 @@ import (
 	"linktape/internal/table"
 	"linktape/replay"
 	"linktape/trial/metrics"
+	"linktape/trial/stack"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -29,17 +30,17 @@ func TestSteady(t *testing.T) {
 	const perLink = 50.0 // packets a second
 	expect(t, r, map[string]float64{
 		"a/throughput_bit_s": perLink * ipMedia * 8, "a/throughput_counters_bit_s": perLink * ipMedia * 8,
-		"a/effective_throughput_bit_s": perLink * media * 8, "b/effective_throughput_bit_s": perLink * media * 8,
+		"a/effective_throughput_bit_s": perLink * datagram * 8, "b/effective_throughput_bit_s": perLink * datagram * 8,
 		"a/capacity_bit_s": 6e6, "a/capacity_use": perLink * ipMedia * 8 / 6e6, "a/capacity_share": 0.5,
 		"a/sent_packets": 350, "a/received_packets": 350, "a/lost_packets": 0, "a/loss": 0, "a/loss_path": 0, "a/loss_queue": 0, "a/loss_outage": 0,
 		"a/originals_packets": 350, "a/retransmissions_packets": 0, "a/share": 0.5, "b/share": 0.5,
 		"a/rtt_base_ms": 20, "a/rtt_p50_ms": 20, "a/rtt_p99_ms": 20, "b/rtt_p50_ms": 40, "b/delay_p50_ms": 20, "b/delay_p99_ms": 20,
 		"a/queue_delay_p50_ms": 0, "a/queue_delay_max_ms": 0, "a/queue_stuck": 0,
-		"throughput_bit_s": 2 * perLink * ipMedia * 8, "effective_throughput_bit_s": 2 * perLink * media * 8,
-		"source_bit_s": 2 * perLink * media * 8, "output_bit_s": 2 * perLink * media * 8, "feedback_bit_s": 2 * 10 * 60 * 8,
+		"throughput_bit_s": 2 * perLink * ipMedia * 8, "effective_throughput_bit_s": 2 * perLink * datagram * 8,
+		"source_bit_s": 2 * perLink * datagram * 8, "output_bit_s": 2 * perLink * datagram * 8, "feedback_bit_s": 2 * 10 * 60 * 8,
 		"sequences_packets": 700, "originals_packets": 700, "retransmissions_packets": 0,
 		"retransmission_rate": 0, "retransmission_rate_necessary": 0, "retransmission_rate_spurious": 0, "retransmission_rate_lost": 0,
-		"undelivered_packets": 0, "overhead": float64(ipMedia) / media,
+		"undelivered_packets": 0, "overhead": float64(ipMedia) / datagram,
 		"sent_datagrams": 700, "unrecovered_datagrams": 0, "unrecovered": 0, "lost_datagrams": 0, "late_datagrams": 0, "duplicate_datagrams": 0,
 		"latency_p50_ms": 500, "latency_p99_ms": 500, "jitter_p50_ms": 0, "jitter_p99_ms": 0, "output_gap_max_ms": 10,
 		"fairness_error": 0, "start_up_loss_datagrams": 0, "start_up_time_ms": 0, "events": 0, "reactions": 0, "failover_unfinished": 0,
@@ -71,11 +72,11 @@ func TestSteady(t *testing.T) {
 	// Series.
 	s := r.Series.Links[1]
 	for i := 1; i < 99; i++ {
-		if s.Capacity[i] != 6e6 || s.Effective[i] != perLink*media*8 || s.Throughput[i] != perLink*ipMedia*8 || s.Sent[i] != s.Throughput[i] || s.Loss[i] != 0 || s.RTT[i] != 40 || s.QueueDelay[i] != 0 {
+		if s.Capacity[i] != 6e6 || s.Effective[i] != perLink*datagram*8 || s.Throughput[i] != perLink*ipMedia*8 || s.Sent[i] != s.Throughput[i] || s.Loss[i] != 0 || s.RTT[i] != 40 || s.QueueDelay[i] != 0 {
 			t.Fatalf("bin %d of b: %v %v %v %v %v %v %v", i, s.Capacity[i], s.Effective[i], s.Throughput[i], s.Sent[i], s.Loss[i], s.RTT[i], s.QueueDelay[i])
 		}
 	}
-	if o := r.Series.Output; o.Output[4] != 0 || o.Output[5] != 100*media*8 || o.Source[0] != 100*media*8 || o.Gap[50] != 10 {
+	if o := r.Series.Output; o.Output[4] != 0 || o.Output[5] != 100*datagram*8 || o.Source[0] != 100*datagram*8 || o.Gap[50] != 10 {
 		t.Errorf("output: %v %v %v %v", o.Output[4], o.Output[5], o.Source[0], o.Gap[50])
 	}
 }
@@ -125,14 +126,14 @@ func TestRetransmissions(t *testing.T) {
 	expect(t, r, map[string]float64{
 		"sequences_packets": n, "originals_packets": n, "retransmissions_packets": 7, "retransmission_rate": 7 / n,
 		"retransmission_rate_necessary": 3 / n, "retransmission_rate_spurious": 2 / n, "retransmission_rate_lost": 2 / n, "undelivered_packets": 1,
-		"overhead":       (n + 7) * ipMedia / (n * media),
+		"overhead":       (n + 7) * ipMedia / (n * datagram),
 		"lost_datagrams": 1, "late_datagrams": 1, "unrecovered_datagrams": 2, "unrecovered": 2 / n, "duplicate_datagrams": 1,
 		"repair_delay_p50_ms": 120, "repair_delay_p99_ms": 210,
 		"a/sent_packets": 350 + 5, "a/lost_packets": 5, "a/received_packets": 350, "a/loss": 5. / 355, "a/loss_path": 5. / 355, "a/retransmissions_packets": 5,
 		"b/sent_packets": 352, "b/lost_packets": 0, "b/retransmissions_packets": 2,
 		// First copies by b: its own but for none, and two of a's. Of a: 350 less the five that were lost or overtaken, plus the one repaired there.
-		"b/effective_throughput_bit_s": 352 * media * 8 / 7., "a/effective_throughput_bit_s": 347 * media * 8 / 7.,
-		"effective_throughput_bit_s": 699 * media * 8 / 7.,
+		"b/effective_throughput_bit_s": 352 * datagram * 8 / 7., "a/effective_throughput_bit_s": 347 * datagram * 8 / 7.,
+		"effective_throughput_bit_s": 699 * datagram * 8 / 7.,
 	})
 }
 
@@ -151,8 +152,8 @@ func TestDuplicated(t *testing.T) {
 	}, "a", "b").compute(t)
 	expect(t, r, map[string]float64{
 		"sequences_packets": 700, "originals_packets": 1400, "retransmissions_packets": 0, "retransmission_rate": 0, "undelivered_packets": 0,
-		"a/effective_throughput_bit_s": 699 * media * 8 / 7., "b/effective_throughput_bit_s": 1 * media * 8 / 7.,
-		"a/share": 0.5, "overhead": 2. * ipMedia / media,
+		"a/effective_throughput_bit_s": 699 * datagram * 8 / 7., "b/effective_throughput_bit_s": 1 * datagram * 8 / 7.,
+		"a/share": 0.5, "overhead": 2. * ipMedia / datagram,
 	})
 }
 
@@ -413,7 +414,7 @@ func TestFindings(t *testing.T) {
 			tr.counters[i].Packets += tr.counters[i].Packets / 10
 		}
 	}
-	tr.stack = []metrics.StackRow{
+	tr.stack = []stack.Row{
 		{At: 9 * second, Side: "sender", Link: "a", Name: "sum.retransmitted", Value: 30},
 		{At: 9 * second, Side: "sender", Link: "b", Name: "sum.retransmitted", Value: 2},
 		{At: 9 * second, Side: "receiver", Link: "a", Name: "sum.received", Value: 450},
@@ -465,7 +466,7 @@ func TestEncrypted(t *testing.T) {
 	}
 	expect(t, r, map[string]float64{
 		"a/sent_packets": 350 + 70, "a/loss": 0, "a/share": 420. / 770, "sequences_packets": 700, "retransmissions_packets": 70, "retransmission_rate": 0.1,
-		"effective_throughput_bit_s": 700 * media * 8 / 7., "unrecovered_datagrams": 0,
+		"effective_throughput_bit_s": 700 * datagram * 8 / 7., "unrecovered_datagrams": 0,
 	})
 	// The same of devices whose source is not ours.
 	tr.without = []string{"source.parquet", "sink.parquet"}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"linktape/internal/table"
+	"linktape/trial/media"
 )
 
 // rowsOf reads a table a row at a time.
@@ -55,11 +56,11 @@ func (a *analysis) readOutput() (err error) {
 	o := &a.output
 	o.start = -1
 	sourceName, sinkName := filepath.Join(a.dir, sourceFile), filepath.Join(a.dir, sinkFile)
-	next, stop := iter.Pull2(rowsOf[SourceRow](sourceName))
+	next, stop := iter.Pull2(rowsOf[media.SourceRow](sourceName))
 	defer stop()
 	var queue []datagram
 	head, highest := 0, int64(-1)
-	var ahead SourceRow // the next row of the source
+	var ahead media.SourceRow // the next row of the source
 	more := false
 	pull := func() error {
 		row, err, ok := next()
@@ -113,7 +114,7 @@ func (a *analysis) readOutput() (err error) {
 	jitter := false
 	ev := 0 // the events up to here have begun
 	var open []*event
-	for row, err := range rowsOf[SinkRow](sinkName) {
+	for row, err := range rowsOf[media.SinkRow](sinkName) {
 		if errors.Is(err, os.ErrNotExist) {
 			break
 		}

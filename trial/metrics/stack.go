@@ -19,13 +19,15 @@ type said struct {
 
 type statKey struct{ side, link, name string }
 
-// readStack reads the stack's own statistics, where there are any.
+// readStack reads the stack's own statistics, where there are any. Those read here
+// mean the same in every stack: the round trip, and sums of packets from the
+// stack's start.
 func (a *analysis) readStack() error {
 	a.said = make(map[statKey]said)
 	a.stackRTT = make(map[string]*sample)
 	n := make(map[*link][]float64)
 	file := filepath.Join(a.dir, stackFile)
-	for row, err := range rowsOf[StackRow](file) {
+	for row, err := range rowsOf[stack.Row](file) {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}

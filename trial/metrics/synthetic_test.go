@@ -17,14 +17,16 @@ import (
 	"linktape/internal/table"
 	"linktape/record/capture/capturetest"
 	"linktape/replay"
+	"linktape/trial/media"
 	"linktape/trial/metrics"
+	"linktape/trial/stack"
 )
 
 // What synthetic trials are made of.
 const (
 	epoch    = 1_767_225_600_000_000_000
-	media    = 1316                // bytes of a datagram
-	ipMedia  = media + 12 + 8 + 20 // of the IP packet that carries it
+	datagram = media.DatagramBytes    // bytes of a datagram
+	ipMedia  = datagram + 12 + 8 + 20 // of the IP packet that carries it
 	second   = int64(time.Second)
 	milli    = int64(time.Millisecond)
 	never    = int64(-1)
@@ -38,9 +40,9 @@ type trial struct {
 	records  map[string][]capturetest.Record // by file
 	log      []replay.LogRow
 	counters []replay.CounterRow
-	source   []metrics.SourceRow
-	sink     []metrics.SinkRow
-	stack    []metrics.StackRow
+	source   []media.SourceRow
+	sink     []media.SinkRow
+	stack    []stack.Row
 	id       uint16
 	without  []string // files that are not written
 	wrap     func(payload []byte) []byte
@@ -49,7 +51,7 @@ type trial struct {
 // newTrial has links of 6 Mbit/s.
 func newTrial(duration time.Duration, links ...string) *trial {
 	t := &trial{links: links, records: map[string][]capturetest.Record{}, fields: map[string]any{
-		"scenario": "made-up", "seed": 1, "stack": "exec", "duration_ns": duration, "rate_bit_s": 1_052_800, "datagram_bytes": media,
+		"scenario": "made-up", "seed": 1, "stack": "exec", "duration_ns": duration, "rate_bit_s": 1_052_800, "datagram_bytes": datagram,
 		"buffer_ns": time.Second, "epoch_wall_ns": int64(epoch), "warm_up_ns": 2 * time.Second, "cool_down_ns": time.Second,
 	}}
 	var all []map[string]any
@@ -106,7 +108,7 @@ func (t *trial) udp(link int, up bool, at int64, payload []byte, arrivals ...int
 
 // rtp makes a packet of media.
 func rtp(seq uint16, again bool) []byte {
-	b := make([]byte, 12+media)
+	b := make([]byte, 12+datagram)
 	b[0], b[1] = 0x80, 33
 	binary.BigEndian.PutUint16(b[2:], seq)
 	binary.BigEndian.PutUint32(b[4:], uint32(seq)*90)
@@ -136,10 +138,10 @@ func (t *trial) report(link int, at int64, arrivals ...int64) {
 
 // sourced is a datagram of the source; it arrives at the sink at instants.
 func (t *trial) sourced(seq, at int64, arrivals ...int64) {
-	t.source = append(t.source, metrics.SourceRow{Seq: seq, Sent: at})
+	t.source = append(t.source, media.SourceRow{Seq: seq, Sent: at})
 	for _, a := range arrivals {
 		if a != never {
-			t.sink = append(t.sink, metrics.SinkRow{Seq: seq, Sent: at, Arrived: a})
+			t.sink = append(t.sink, media.SinkRow{Seq: seq, Sent: at, Arrived: a})
 		}
 	}
 }
@@ -176,7 +178,7 @@ func (t *trial) writeUnsorted(tb testing.TB) string {
 		}
 	}
 	slices.SortStableFunc(t.log, func(a, b replay.LogRow) int { return cmp.Compare(a.Due, b.Due) })
-	slices.SortStableFunc(t.sink, func(a, b metrics.SinkRow) int { return cmp.Compare(a.Arrived, b.Arrived) })
+	slices.SortStableFunc(t.sink, func(a, b media.SinkRow) int { return cmp.Compare(a.Arrived, b.Arrived) })
 	must(writeRows(filepath.Join(dir, "replay", replay.LogFile), t.log))
 	must(writeRows(filepath.Join(dir, "replay", replay.CountersFile), t.counters))
 	must(writeRows(filepath.Join(dir, "source.parquet"), t.source))

@@ -71,6 +71,15 @@ type Sample struct {
 	Value float64
 }
 
+// Row is a [Sample] in a table: when it was read, and what it said.
+type Row struct {
+	At    int64   `parquet:"t_ns"` // since the epoch; before it: negative
+	Side  string  `parquet:"side"` // sender or receiver
+	Link  string  `parquet:"link"` // "": of the flow
+	Name  string  `parquet:"name"`
+	Value float64 `parquet:"value"`
+}
+
 // Parser reads the statistics of one side. It keeps what it needs from one line
 // to the next.
 type Parser interface {
