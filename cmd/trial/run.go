@@ -36,25 +36,16 @@ func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) *u
 	return &ucli.Command{
 		Name: "run", ArgsUsage: "SCENARIO|TAPE|TRIAL", Description: runHelp,
 		Usage: "run one trial; its folder is what all figures are computed from",
-		Flags: []ucli.Flag{
-			&ucli.StringFlag{Name: "stack", Usage: "what is tried: " + strings.Join(stack.Names(), ", "), DefaultText: "librist"},
-			&ucli.StringSliceFlag{Name: "option", Usage: "an option of the stack, `KEY=VALUE`; may be repeated"},
-			&ucli.StringFlag{Name: "sender", Usage: "with --stack exec: the sender's `COMMAND`, a template"},
-			&ucli.StringFlag{Name: "receiver", Usage: "with --stack exec: the receiver's `COMMAND`, a template"},
-			&ucli.StringFlag{Name: "rate", Usage: "of the source's transport stream", DefaultText: "4Mbit"},
-			&ucli.DurationFlag{Name: "buffer", Usage: "for recovery, in sender and receiver", DefaultText: "1s"},
-			&ucli.StringFlag{Name: "links", Usage: "use these `LINKS` of the tape alone (a,b,c)", DefaultText: "all"},
+		Flags: append(trialFlags(false),
 			&ucli.StringFlag{Name: "topology", Usage: "build the links of a topology `FILE`, which has those of the tape, instead of the tape's"},
 			&ucli.Uint64Flag{Name: "seed", Usage: "of the scenario", DefaultText: "its own"},
-			&ucli.DurationFlag{Name: "duration", Usage: "play this much", DefaultText: "all of it"},
-			&ucli.StringSliceFlag{Name: "set", Usage: "change the scenario, `KEY=VALUE` with a dotted key; may be repeated"},
-			&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss of the tape out, for a kernel without netem"},
 			&ucli.StringFlag{Name: "out", Usage: "write the trial into `DIR`, which is made, or is empty", DefaultText: "out/trial/NAME"},
 			&ucli.StringFlag{Name: "time", Value: string(lab.Real), Usage: "virtual: in the lab; real: on this machine, as root"},
 			&ucli.StringFlag{Name: "name", Usage: "name of the run of links", DefaultText: "trial-PID"},
 			&ucli.BoolFlag{Name: "json", Usage: "print the summary as JSON"},
+			&ucli.BoolFlag{Name: "quiet", Usage: "neither measure the trial nor print its summary"},
 			&ucli.BoolFlag{Name: inLab, Hidden: true},
-		},
+		),
 		Action: func(c *ucli.Context) error { return runTrial(ctx, c, args, stdout, stderr) },
 	}
 }
@@ -87,7 +78,7 @@ func runTrial(ctx context.Context, c *ucli.Context, args []string, stdout, stder
 	} else {
 		err = carryOut(ctx, c, p, dir, stderr)
 	}
-	if err != nil || c.Bool(inLab) { // who started the lab shows the result
+	if err != nil || c.Bool("quiet") || c.Bool(inLab) { // who started the lab shows the result
 		return err
 	}
 	return show(c, dir, stdout)

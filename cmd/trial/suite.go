@@ -39,17 +39,7 @@ func suiteCommand(ctx context.Context, stdout, stderr io.Writer) *ucli.Command {
 	return &ucli.Command{
 		Name: "suite", ArgsUsage: "SUITE", Description: suiteHelp,
 		Usage: "run many trials, with several seeds each, and judge them",
-		Flags: []ucli.Flag{
-			&ucli.StringFlag{Name: "stack", Usage: "what is tried: " + strings.Join(stack.Names(), ", "), DefaultText: "that of each case"},
-			&ucli.StringSliceFlag{Name: "option", Usage: "an option of the stack, `KEY=VALUE`; may be repeated"},
-			&ucli.StringFlag{Name: "sender", Usage: "with --stack exec: the sender's `COMMAND`, a template"},
-			&ucli.StringFlag{Name: "receiver", Usage: "with --stack exec: the receiver's `COMMAND`, a template"},
-			&ucli.StringFlag{Name: "rate", Usage: "of the source's transport stream", DefaultText: "that of each case"},
-			&ucli.DurationFlag{Name: "buffer", Usage: "for recovery", DefaultText: "that of each case"},
-			&ucli.DurationFlag{Name: "duration", Usage: "play this much", DefaultText: "that of each case"},
-			&ucli.StringFlag{Name: "links", Usage: "use these `LINKS` of the tapes alone (a,b,c)", DefaultText: "all"},
-			&ucli.StringSliceFlag{Name: "set", Usage: "change the scenarios, `KEY=VALUE` with a dotted key; may be repeated"},
-			&ucli.BoolFlag{Name: "rates-only", Usage: "leave delay, jitter and loss of the tapes out"},
+		Flags: append(trialFlags(true),
 			&ucli.StringFlag{Name: "seeds", Usage: "how many (1 to `N`), or which (3,14,15)", DefaultText: "those of the suite, 5"},
 			&ucli.StringFlag{Name: "shard", Usage: "run the `K/N`-th part alone"},
 			&ucli.IntFlag{Name: "parallel", Usage: "trials at once", DefaultText: "virtual time: one for each processor; real time: 1"},
@@ -57,7 +47,7 @@ func suiteCommand(ctx context.Context, stdout, stderr io.Writer) *ucli.Command {
 			&ucli.StringFlag{Name: "time", Value: string(lab.Virtual), Usage: "virtual: in labs; real: on this machine, as root"},
 			&ucli.BoolFlag{Name: "dry-run", Usage: "list the trials and run none"},
 			&ucli.BoolFlag{Name: "json", Usage: "print the results as JSON"},
-		},
+		),
 		Action: func(c *ucli.Context) error { return runSuite(ctx, c, stdout, stderr) },
 	}
 }

@@ -30,7 +30,8 @@ type Runner struct {
 	Dir      string // of the suite
 	Tool     string // file of the program that runs a trial; it is one of the inputs
 	Parallel int    // trials at once; at least 1
-	// Start runs "trial" with arguments and returns when it has ended. An error
+	// Start runs "trial" with arguments and returns when it has ended. What the trial
+	// has shown is measured afterwards, once. An error
 	// is the end of what it said.
 	Start func(ctx context.Context, args []string) error
 	// Measure measures the trial in a folder; nil: [report.Make].
@@ -178,7 +179,7 @@ func (p *Plan) args(j *Job, dir string) []string {
 			file = "." + string(filepath.Separator) + file
 		}
 	}
-	out := []string{"run", "--time", p.Time, "--out", filepath.Join(dir, j.dir())}
+	out := []string{"run", "--quiet", "--time", p.Time, "--out", filepath.Join(dir, j.dir())}
 	if !j.Case.Tape {
 		out = append(out, "--seed", strconv.FormatUint(j.Seed, 10))
 	}

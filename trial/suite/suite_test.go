@@ -309,7 +309,7 @@ func TestStopped(t *testing.T) {
 func TestArgs(t *testing.T) {
 	p := plan(t, "strategy-loss", Change{Stack: "exec", Sender: "./s {{.In}}", Buffer: "200ms", Options: []string{"a=1", "b=2"}, Set: []string{"x.y=1"}, RatesOnly: true, Links: "att", Rate: "3Mbit", Duration: "9s", Receiver: "./r"})
 	got := strings.Join(p.args(&p.Jobs[1], "out"), "|")
-	want := "run|--time|virtual|--out|out/strategy-loss/seed-2|--seed|2|--stack|exec|--option|a=1|--option|b=2|--sender|./s {{.In}}|--receiver|./r|--rate|3Mbit|--buffer|200ms|--duration|9s|--links|att|--set|x.y=1|--rates-only|./out/strategy-loss/case.yaml"
+	want := "run|--quiet|--time|virtual|--out|out/strategy-loss/seed-2|--seed|2|--stack|exec|--option|a=1|--option|b=2|--sender|./s {{.In}}|--receiver|./r|--rate|3Mbit|--buffer|200ms|--duration|9s|--links|att|--set|x.y=1|--rates-only|./out/strategy-loss/case.yaml"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
