@@ -14,6 +14,9 @@ const (
 	CrossUDP = "udp" // at a constant rate, on and off
 )
 
+// maxCross bounds the rate of a flow.
+const maxCross = 10 * trace.Gbit
+
 // Cross is a flow of other traffic through a link's bottleneck.
 type Cross struct {
 	Link       string        `json:"link"`
@@ -46,8 +49,8 @@ func (x *Cross) check() error {
 		return fmt.Errorf("dir %q: up or down", x.Dir)
 	case x.Kind != CrossTCP && x.Kind != CrossUDP:
 		return fmt.Errorf("kind %q: tcp or udp", x.Kind)
-	case x.Kind == CrossUDP && (x.Rate <= 0 || x.Rate > 10*trace.Gbit):
-		return fmt.Errorf("rate %v: up to 10 Gbit/s", x.Rate)
+	case x.Kind == CrossUDP && (x.Rate <= 0 || x.Rate > maxCross):
+		return fmt.Errorf("rate %v: above 0, up to %v", x.Rate, maxCross)
 	case (x.On == 0) != (x.Off == 0):
 		return fmt.Errorf("on and off: both or neither")
 	case x.At < 0 || x.Duration < 0 || x.On < 0 || x.Off < 0:

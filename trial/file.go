@@ -50,5 +50,5 @@ func Open(name string) (*File, error) {
 	if _, ok := doc.Root().Map().Get(trialKey); !ok {
 		return file, nil
 	}
-	return parse(label, data, filepath.Dir(name))
+	return Parse(label, data, filepath.Dir(name))
 }

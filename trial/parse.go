@@ -7,11 +7,13 @@ import (
 
 	"linktape/internal/conf"
 	"linktape/trace"
+	"linktape/trial/metrics"
 	"linktape/trial/stack"
 )
 
-// parse decodes a trial file. dir is where files are that it names.
-func parse(name string, data []byte, dir string) (*File, error) {
+// Parse reads a trial file. dir is where files are that it names. Faults are a
+// [conf.Error] that names them all.
+func Parse(name string, data []byte, dir string) (*File, error) {
 	doc, err := conf.Parse(name, data)
 	if err != nil {
 		return nil, err
@@ -71,7 +73,12 @@ func parse(name string, data []byte, dir string) (*File, error) {
 		}
 	}
 	if n, ok := m.Get("thresholds"); ok {
-		n.Map().Each(func(key, value conf.Node) { f.Thresholds = append(f.Thresholds, parseThreshold(key, value)) })
+		n.Map().Each(func(key, value conf.Node) {
+			if err := metrics.CheckName(key.String()); err != nil {
+				key.Errorf("%v", err)
+			}
+			f.Thresholds = append(f.Thresholds, parseThreshold(key, value))
+		})
 	}
 	m.Done()
 	return f, doc.Err()
@@ -141,8 +148,8 @@ func parseCross(n conf.Node) (x Cross) {
 	case CrossUDP:
 		if !hasRate {
 			n.Errorf("kind: udp needs a rate")
-		} else if x.Rate = rate.Rate(); !rate.Failed() && x.Rate <= 0 {
-			rate.Errorf("rate %v: above 0", x.Rate)
+		} else if x.Rate = rate.Rate(); !rate.Failed() && (x.Rate <= 0 || x.Rate > maxCross) {
+			rate.Errorf("rate %v: above 0, up to %v", x.Rate, maxCross)
 		}
 		if hasCongestion {
 			m.Key("congestion").Errorf("congestion goes with kind: tcp")

@@ -33,11 +33,11 @@ cross:
 thresholds:
   unrecovered: 0
   retransmission_rate: 1%
-  effective_throughput: {min: 1.9e6}
+  att.effective_throughput_bit_s: {min: 1.9e6}
 `
 
 func TestParse(t *testing.T) {
-	got, err := parse("t.yaml", []byte(whole), "dir")
+	got, err := Parse("t.yaml", []byte(whole), "dir")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 			{Link: "tmobile", Dir: "down", Kind: CrossUDP, Rate: 2 * trace.Mbit, On: time.Second, Off: 2 * time.Second},
 		},
 		Thresholds: []Threshold{
-			{"unrecovered", nil, number(0)}, {"retransmission_rate", nil, number(0.01)}, {"effective_throughput", number(1.9e6), nil},
+			{"unrecovered", nil, number(0)}, {"retransmission_rate", nil, number(0.01)}, {"att.effective_throughput_bit_s", number(1.9e6), nil},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -61,7 +61,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseDefaults(t *testing.T) {
-	got, err := parse("t.yaml", []byte("trial: x\ntape: drive.tape\nstack: exec\nsender: a {{.In}}\nreceiver: b\n"), ".")
+	got, err := Parse("t.yaml", []byte("trial: x\ntape: drive.tape\nstack: exec\nsender: a {{.In}}\nreceiver: b\n"), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +86,10 @@ func TestParseErrors(t *testing.T) {
 		{"cross", "trial: x\nscenario: a\ncross:\n  - {link: a, kind: tcp, rate: 1Mbit}\n  - {link: a, kind: udp}\n  - {kind: udp, rate: 1Mbit, on: 1s}\n  - {link: a, kind: tcp, congestion: vegas}\n", []string{
 			"t.yaml:4:26: rate goes with kind: udp", "t.yaml:5:5: kind: udp needs a rate", "t.yaml:6:", "t.yaml:7:38: ",
 		}},
-		{"thresholds", "trial: x\nscenario: a\nthresholds:\n  a: {}\n  b: lots\n  c: {least: 1}\n", []string{"t.yaml:4:6: min, max, or both", "t.yaml:5:6: ", "t.yaml:6:"}},
+		{"thresholds", "trial: x\nscenario: a\nthresholds:\n  loss: {}\n  overhead: lots\n  a.loss: {least: 1}\n", []string{"t.yaml:4:3: unknown metric loss of a bond", "t.yaml:4:9: min, max, or both", "t.yaml:5:13: ", "t.yaml:6:"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := parse("t.yaml", []byte(c.text), ".")
+			_, err := Parse("t.yaml", []byte(c.text), ".")
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -140,9 +140,9 @@ func TestOpen(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("trial: x\ntape: drive.tape\nstack: exec\nsender: a\nreceiver: b\n"))
-	f.Add([]byte("trial: x\nscenario: a\nthresholds:\n  a: {min: 1%}\n"))
+	f.Add([]byte("trial: x\nscenario: a\nthresholds:\n  a.loss: {min: 1%}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := parse("t.yaml", data, ".")
+		file, err := Parse("t.yaml", data, ".")
 		if err != nil {
 			return
 		}
@@ -172,7 +172,7 @@ func TestDocumentedFiles(t *testing.T) {
 	for _, block := range strings.Split(string(data), "```yaml\n")[1:] {
 		text, _, _ := strings.Cut(block, "```")
 		n++
-		f, err := parse("docs/trial.md", []byte(text), ".")
+		f, err := Parse("docs/trial.md", []byte(text), ".")
 		if err != nil {
 			t.Error(err)
 			continue

@@ -9,8 +9,8 @@ import (
 
 	"linktape/internal/cli"
 	"linktape/trial/compare"
+	"linktape/trial/metrics"
 	"linktape/trial/report"
-	"linktape/trial/suite"
 )
 
 const compareHelp = `A and B are the folders of two suites, or of two trials, such as of two builds. Trials are paired
@@ -88,7 +88,7 @@ func printComparison(stdout io.Writer, r *compare.Result, all bool) error {
 		if d.Low != nil {
 			interval = f(*d.Low) + " to " + f(*d.High)
 		}
-		rows = append(rows, []string{name, suite.JoinMetric(d.Metric, d.Link), f(d.A), f(d.B), f(d.Mean), interval, f(d.Allowed), fmt.Sprint(d.N), d.Verdict})
+		rows = append(rows, []string{name, metrics.JoinName(d.Metric, d.Link), f(d.A), f(d.B), f(d.Mean), interval, f(d.Allowed), fmt.Sprint(d.N), d.Verdict})
 	}
 	if len(list) > 0 {
 		cli.Table(&b, rows)

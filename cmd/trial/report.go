@@ -11,6 +11,7 @@ import (
 
 	"linktape/internal/cli"
 	"linktape/trial"
+	"linktape/trial/metrics"
 	"linktape/trial/report"
 	"linktape/trial/suite"
 )
@@ -47,7 +48,7 @@ func reportCommand(stdout, stderr io.Writer) *ucli.Command {
 			rows := [][]string{{"METRIC", "VALUE", "FROM"}}
 			for _, v := range r.Metrics {
 				if v.Value != nil {
-					rows = append(rows, []string{suite.JoinMetric(v.Name, v.Link), report.Figure(*v.Value, v.Unit), v.Source})
+					rows = append(rows, []string{metrics.JoinName(v.Name, v.Link), report.Figure(*v.Value, v.Unit), v.Source})
 				}
 			}
 			cli.Table(&b, rows)

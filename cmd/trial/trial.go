@@ -20,7 +20,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Description: "trial run --stack librist --time virtual --out result strategy-baseline\n" +
 			"trial show result",
 		Commands: append([]*ucli.Command{runCommand(ctx, args, stdout, stderr), showCommand(stdout), insideCommand()},
-			suiteCommand(ctx, stdout, stderr), mergeCommand(stdout), reportCommand(stdout, stderr), listCommand(stdout), compareCommand(stdout)),
+			suiteCommand(ctx, stdout, stderr), mergeCommand(stdout), reportCommand(stdout, stderr), listCommand(stdout), compareCommand(stdout), schemaCommand(stdout)),
 	}, stdin, stdout, stderr)
 	return app.RunContext(ctx, append([]string{"trial"}, args...))
 }

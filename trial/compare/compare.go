@@ -367,7 +367,7 @@ func (r *Result) of(name string) {
 			if rule := find(r.Rules, v.Name, v.Link); rule != nil {
 				d.judge(rule)
 				if n := d.OnlyA + d.OnlyB; n > 0 && name != "" {
-					r.Remarks = append(r.Remarks, fmt.Sprintf("%s: %s was measured in A alone in %d pairs, in B alone in %d", name, suite.JoinMetric(v.Name, v.Link), d.OnlyA, d.OnlyB))
+					r.Remarks = append(r.Remarks, fmt.Sprintf("%s: %s was measured in A alone in %d pairs, in B alone in %d", name, metrics.JoinName(v.Name, v.Link), d.OnlyA, d.OnlyB))
 				}
 			}
 			r.Differences = append(r.Differences, d)

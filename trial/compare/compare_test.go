@@ -104,7 +104,7 @@ func (b *build) trial(t *testing.T, at, name string, seed uint64) {
 			link = "att"
 		}
 		v := metrics.Value{Name: d.Name, Link: link, Unit: d.Unit}
-		if x, ok := b.value(name, seed)[suite.JoinMetric(d.Name, link)]; ok {
+		if x, ok := b.value(name, seed)[metrics.JoinName(d.Name, link)]; ok {
 			v.Value = &x
 		}
 		r.Metrics = append(r.Metrics, v)
@@ -167,7 +167,7 @@ func TestSame(t *testing.T) {
 func one(t *testing.T, r *Result, name, metric string) *Difference {
 	t.Helper()
 	for i := range r.Differences {
-		if d := &r.Differences[i]; d.Case == name && suite.JoinMetric(d.Metric, d.Link) == metric {
+		if d := &r.Differences[i]; d.Case == name && metrics.JoinName(d.Metric, d.Link) == metric {
 			return d
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"linktape/internal/conf"
-	"linktape/trial/suite"
+	"linktape/trial/metrics"
 )
 
 // Directions of goodness.
@@ -94,7 +94,7 @@ func ParseRules(name string, data []byte) ([]Rule, error) {
 	m := doc.Root().Map()
 	m.Require("compare").Map().Each(func(key, value conf.Node) {
 		metric := key.String()
-		if err := suite.CheckMetric(metric, nil); err != nil {
+		if err := metrics.CheckName(metric); err != nil {
 			key.Errorf("%v", err)
 			return
 		}
@@ -154,7 +154,7 @@ func number(n conf.Node) (v float64) {
 
 // find is the rule of a metric; nil: it has none.
 func find(rules []Rule, metric, link string) *Rule {
-	for _, name := range []string{suite.JoinMetric(metric, link), suite.JoinMetric(metric, "*")} {
+	for _, name := range []string{metrics.JoinName(metric, link), metrics.JoinName(metric, "*")} {
 		if i := slices.IndexFunc(rules, func(r Rule) bool { return r.Metric == name }); i >= 0 && (link != "" || name == metric) {
 			return &rules[i]
 		}

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"testing"
 
-	"linktape/trial/suite"
+	"linktape/trial/metrics"
 )
 
 func TestDefaultRules(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, r := range DefaultRules() {
-		if err := suite.CheckMetric(r.Metric, nil); err != nil {
+		if err := metrics.CheckName(r.Metric); err != nil {
 			t.Error(err)
 		}
 		if seen[r.Metric] || r.Better != Lower && r.Better != Higher || r.By < 0 || r.Share < 0 {
@@ -73,7 +73,7 @@ func FuzzParseRules(f *testing.F) {
 			return
 		}
 		for _, r := range rules {
-			if suite.CheckMetric(r.Metric, nil) != nil || r.Better != Lower && r.Better != Higher || !(r.By >= 0) || !(r.Share >= 0) {
+			if metrics.CheckName(r.Metric) != nil || r.Better != Lower && r.Better != Higher || !(r.By >= 0) || !(r.Share >= 0) {
 				t.Errorf("accepted %+v", r)
 			}
 		}

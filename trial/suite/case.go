@@ -3,8 +3,8 @@ package suite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,30 +70,37 @@ func newCase(label, path string, data []byte, dir string) (*Case, error) {
 		}
 		return c, c.scenario(label, data)
 	}
-	if c.Trial, err = trial.Parse(label, data, dir); err != nil {
-		return nil, err
+	f, faults := trial.Parse(label, data, dir)
+	if f == nil {
+		return nil, faults
 	}
-	c.Name, c.Source = c.Trial.Name, c.Trial.Source
+	c.Trial, c.Name, c.Source = f, f.Name, f.Source
 	source, text, tape, err := trial.Read(c.Source)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", label, err)
-	}
-	if tape {
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%s: %w", label, err)
+	case tape:
 		err = c.tape(c.Source)
-	} else {
+	default:
 		err = c.scenario(source, text)
 	}
 	if err != nil {
+		if faults != nil { // what is played may be one of them
+			err = faults
+		}
 		return nil, err
 	}
 	if n, ok := m.Get("thresholds"); ok {
 		n.Map().Each(func(key, _ conf.Node) {
-			if err := CheckMetric(key.String(), c.Links); err != nil {
-				key.Errorf("%v", err)
+			if _, link := metrics.SplitName(key.String()); link != "" && !slices.Contains(c.Links, link) {
+				key.Errorf("no link %s: %s", link, suggest.Among(link, c.Links))
 			}
 		})
 	}
-	return c, doc.Err()
+	if err := errors.Join(faults, doc.Err()); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // scenario fills in what a case's scenario says.
@@ -131,43 +138,4 @@ func (c *Case) meta(m trace.Meta) {
 			c.Links = append(c.Links, l.Name)
 		}
 	}
-}
-
-// SplitMetric divides the name of a metric as thresholds have it: METRIC is of the
-// bond, LINK.METRIC of a link.
-func SplitMetric(name string) (metric, link string) {
-	if l, m, ok := strings.Cut(name, "."); ok {
-		return m, l
-	}
-	return name, ""
-}
-
-// JoinMetric is the reverse of [SplitMetric].
-func JoinMetric(metric, link string) string {
-	if link == "" {
-		return metric
-	}
-	return link + "." + metric
-}
-
-// CheckMetric finds faults of a metric's name. Without links, any is right.
-func CheckMetric(name string, links []string) error {
-	metric, link := SplitMetric(name)
-	scope := "bond"
-	if link != "" {
-		scope = "link"
-		if links != nil && !slices.Contains(links, link) {
-			return fmt.Errorf("metric %s: no link %s: %s", name, link, suggest.Among(link, links))
-		}
-	}
-	known := make(map[string]bool)
-	for _, d := range metrics.Definitions() {
-		if d.Scope == scope {
-			known[d.Name] = true
-		}
-	}
-	if !known[metric] {
-		return fmt.Errorf("unknown metric %s of a %s: %s", metric, scope, suggest.Among(metric, slices.Sorted(maps.Keys(known))))
-	}
-	return nil
 }

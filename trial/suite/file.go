@@ -19,6 +19,9 @@ const (
 	Every  = "every"  // each seed's value has to be
 )
 
+// suiteKey is the key that tells a suite file from others.
+const suiteKey = "suite"
+
 // Bounds of a suite.
 const (
 	DefaultSeeds = 5
@@ -69,7 +72,7 @@ func isSuite(name string, data []byte) bool {
 	if err != nil || !doc.Root().IsMap() {
 		return false
 	}
-	_, ok := doc.Root().Map().Get("suite")
+	_, ok := doc.Root().Map().Get(suiteKey)
 	return ok
 }
 
@@ -106,7 +109,7 @@ func Parse(name string, data []byte, dir string) (*Suite, error) {
 	}
 	s := &Suite{Judge: Median, Seeds: Seeds(DefaultSeeds)}
 	m := doc.Root().Map()
-	s.Name = m.Require("suite").Name()
+	s.Name = m.Require(suiteKey).Name()
 	if n, ok := m.Get("description"); ok {
 		s.Description = strings.Join(strings.Fields(n.String()), " ")
 	}

@@ -223,7 +223,7 @@ func (c *CaseResult) detail(texts map[[2]string]string) caseDetail {
 	d := caseDetail{Name: c.Name, What: c.Description}
 	for i := range c.Verdicts {
 		v := &c.Verdicts[i]
-		metric, link := SplitMetric(v.Metric)
+		metric, link := metrics.SplitName(v.Metric)
 		row := verdictRow{Metric: v.Metric, Text: texts[[2]string{scope(link), metric}], Bounds: v.Bounds(), Median: "–", Worst: "–", Beyond: fmt.Sprintf("%d of %d", v.Beyond, v.Of), Passed: v.Passed}
 		if v.Median != nil {
 			row.Median = report.Figure(*v.Median, v.Unit)
@@ -250,7 +250,7 @@ func (c *CaseResult) detail(texts map[[2]string]string) caseDetail {
 			continue
 		}
 		f := func(x float64) string { return report.Figure(x, s.Unit) }
-		row := metricRow{Name: JoinMetric(s.Metric, s.Link), Text: texts[[2]string{scope(s.Link), s.Metric}], N: s.N, Median: f(s.Median), Quartiles: f(s.Q1) + " to " + f(s.Q3), Min: f(s.Min), Max: f(s.Max)}
+		row := metricRow{Name: metrics.JoinName(s.Metric, s.Link), Text: texts[[2]string{scope(s.Link), s.Metric}], N: s.N, Median: f(s.Median), Quartiles: f(s.Q1) + " to " + f(s.Q3), Min: f(s.Min), Max: f(s.Max)}
 		for _, v := range s.Values {
 			text := "–"
 			if v != nil {

@@ -213,7 +213,7 @@ func quantile(sorted []float64, q float64) float64 {
 // judge applies a threshold. What was not measured is not within it.
 func (c *CaseResult) judge(t *trial.Threshold, judge string) Verdict {
 	v := Verdict{Metric: t.Metric, Min: t.Min, Max: t.Max, Of: len(c.Runs)}
-	metric, link := SplitMetric(t.Metric)
+	metric, link := metrics.SplitName(t.Metric)
 	out := func(x float64) float64 { // how far beyond; negative: within
 		d := math.Inf(-1)
 		if t.Min != nil {
