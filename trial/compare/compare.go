@@ -42,7 +42,7 @@ type Pair struct {
 	Case    string `json:"case"`
 	Seed    uint64 `json:"seed"`
 	Tape    string `json:"tape_sha256"`
-	Drops   string `json:"drops"` // same, other, or not compared: the packets that came by were not the same
+	Drops   string `json:"drops"` // same: of the same packets the same ones, by captures and counters; other; or not compared: the packets that came by were not the same
 	Unequal string `json:"unequal,omitempty"`
 
 	late   time.Duration // the most that a step was applied apart, where it is beyond the tolerance
@@ -284,6 +284,15 @@ func (p *Pair) equal(a, b *trial.Manifest) (string, error) {
 		late = max(late, l.Apart)
 		other = other || l.Losses
 		same = same && l.LostA >= 0 && l.LostB >= 0 && l.PacketsA == l.PacketsB && l.LostA == l.LostB
+	}
+	for _, x := range p.values[0].Losses {
+		for _, y := range p.values[1].Losses {
+			if x.Link != y.Link || x.Dir != y.Dir {
+				continue
+			}
+			same = same && x == y
+			other = other || x.Packets == y.Packets && x.Lost == y.Lost && x != y
+		}
 	}
 	if late > replays.DefaultTolerance {
 		p.late = late

@@ -25,7 +25,8 @@ type build struct {
 	tape   func(name string, seed uint64) string
 	rows   func(name string, seed uint64, rows []replay.LogRow)
 	change func(name string, seed uint64, m *trial.Manifest)
-	lost   int64 // packets by the path
+	lost   int64  // packets by the path
+	losses string // other packets than usual
 	passed int64
 	skip   string // a trial that was not run
 	seeds  int
@@ -97,7 +98,7 @@ func (b *build) trial(t *testing.T, at, name string, seed uint64) {
 	if b.change != nil {
 		b.change(name, seed, &tm)
 	}
-	r := metrics.Result{Format: 1, SHA256: sha}
+	r := metrics.Result{Format: 1, SHA256: sha, Losses: []metrics.Losses{{Link: "att", Dir: "up", Packets: 1000, Lost: 5, SHA256: "the first five" + b.losses}}}
 	for _, d := range metrics.Definitions() {
 		link := ""
 		if d.Scope == "link" {
@@ -263,6 +264,7 @@ func TestUnequal(t *testing.T) {
 		{"cross traffic", build{change: func(_ string, _ uint64, m *trial.Manifest) { m.Cross = []trial.Cross{{Link: "att"}} }}, "the cross traffic differs", ""},
 		{"late", build{rows: func(name string, seed uint64, rows []replay.LogRow) { rows[2].Acked += 30e6 }}, "", "rough seed 2: a step was applied 30ms apart"},
 		{"drops", build{lost: 7}, "", "rough seed 2: as many packets came by, and others were lost"},
+		{"drops of other packets", build{losses: ", and not"}, "", "rough seed 2: as many packets came by, and others were lost"},
 		{"not run", build{skip: "calm2"}, "", "calm seed 2 has no partner in"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

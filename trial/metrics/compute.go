@@ -329,8 +329,9 @@ func (a *analysis) result() *Result {
 	a.eventMetrics(r, seconds)
 	a.bondMetrics(r, seconds)
 	r.sort()
-	for _, l := range a.links {
+	for i, l := range a.links {
 		r.Links = append(r.Links, l.name)
+		r.Losses = append(r.Losses, a.pass.links[i].losses()...)
 		r.Series.Links = append(r.Series.Links, a.series(l))
 	}
 	o := &a.output

@@ -1,11 +1,15 @@
 package metrics
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
 	"net/netip"
 	"time"
 
 	"linktape/internal/rist"
 	"linktape/record/capture"
+	"linktape/trace"
 )
 
 // linkCounts are figures of a link's packets. Those of packets sent are by when
@@ -38,6 +42,8 @@ type passLink struct {
 	ends     [2]*end // the sender's and the receiver's
 
 	window, all linkCounts
+	fates       [2]hash.Hash // over what became of each packet, upwards and downwards
+	fate        [1]byte
 	base        int64 // the smallest delay upwards, ns; −1: nothing has arrived
 	others      int64 // packets upwards that are not the bond's
 }
@@ -77,9 +83,9 @@ type capturePair struct {
 // newPass opens captures. Instants count from epoch, ns since 1970.
 func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, in func(int64) bool, tell listener) (*pass, error) {
 	p := &pass{flow: newFlow(buffer, in), in: in, size: size, tell: tell}
-	hash := capture.MaxHash
+	most := capture.MaxHash
 	for i, c := range pairs {
-		l := &passLink{name: c.name, base: -1}
+		l := &passLink{name: c.name, base: -1, fates: [2]hash.Hash{sha256.New(), sha256.New()}}
 		p.links = append(p.links, l)
 		l.up, l.down = newChannel(func(s *sent) { p.settle(i, s) }), newChannel(func(s *sent) { p.settle(i, s) })
 		for k, file := range []string{c.snd, c.rcv} {
@@ -89,13 +95,13 @@ func newPass(pairs []capturePair, epoch int64, buffer time.Duration, size int, i
 				return nil, err
 			}
 			l.ends[k] = e
-			hash = min(hash, e.hash())
+			most = min(most, e.hash())
 		}
 	}
 	// The same at all ends, so that what was sent and what arrived have one mark.
 	for _, l := range p.links {
 		for _, e := range l.ends {
-			e.r.Hash = hash
+			e.r.Hash = most
 		}
 	}
 	return p, nil
@@ -252,7 +258,9 @@ func (p *pass) settle(i int, s *sent) {
 	if s.rec != nil {
 		p.flow.settle(s)
 	}
+	l.fate[0] = 0
 	if !s.arrived {
+		l.fate[0] = 1
 		p.each(l, s.at, func(c *linkCounts) {
 			if s.packet.up {
 				c.lost++
@@ -261,7 +269,21 @@ func (p *pass) settle(i int, s *sent) {
 			}
 		})
 	}
+	dir := trace.Up
+	if !s.packet.up {
+		dir = trace.Down
+	}
+	l.fates[dir].Write(l.fate[:]) // never fails
 	p.tell.settled(i, s)
+}
+
+// losses says what became of each packet of a link.
+func (l *passLink) losses() []Losses {
+	c := &l.all
+	return []Losses{
+		{l.name, trace.Up.String(), c.sent, c.lost, hex.EncodeToString(l.fates[trace.Up].Sum(nil))},
+		{l.name, trace.Down.String(), c.back, c.backLost, hex.EncodeToString(l.fates[trace.Down].Sum(nil))},
+	}
 }
 
 // Capture names the two captures of a link, taken at its ends, and says whose

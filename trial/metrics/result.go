@@ -31,8 +31,20 @@ type Result struct {
 	Events      []Event      `json:"events"`
 	Reactions   []Reaction   `json:"reactions"`
 	Findings    []Finding    `json:"findings"`
+	Losses      []Losses     `json:"losses"` // of each link's two directions
 	Series      Series       `json:"series"`
 	Definitions []Definition `json:"definitions"`
+}
+
+// Losses say which of the bond's packets a direction of a link lost, in the whole
+// trial: two trials with one sum sent as many and lost the same ones, by their place
+// in the order of sending.
+type Losses struct {
+	Link    string `json:"link"`
+	Dir     string `json:"dir"`
+	Packets int64  `json:"packets"` // sent
+	Lost    int64  `json:"lost"`
+	SHA256  string `json:"sha256"` // over a byte for each packet, in the order sent: 1 where it was lost, else 0
 }
 
 // Value is one metric.
