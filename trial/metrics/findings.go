@@ -90,7 +90,8 @@ func (a *analysis) compareAll() {
 			in, out, gone := s.packets+s.queue+c.backlog, s.packets-s.path, s.queue+s.path+s.outage
 			a.compare(l.name, quantitySent, byCaptures, sentBy, byCounters, clamp(sentBy, in, in+s.outage), slack, "")
 			a.compare(l.name, quantityDelivered, byCaptures, gotBy, byCounters, clamp(gotBy, out-s.outage, out), slack, "")
-			a.compare(l.name, quantityLost, byCaptures, lostBy, byCounters, gone, max(5, 0.002*float64(p.all.sent)), "")
+			// What still waited may not have arrived before the captures' end.
+			a.compare(l.name, quantityLost, byCaptures, lostBy, byCounters, clamp(lostBy, gone, gone+c.backlog), max(5, 0.002*float64(p.all.sent)), "")
 		}
 		a.compareStack(l, slack)
 		if s := a.stackRTT[l.name]; s != nil {
