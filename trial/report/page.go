@@ -57,8 +57,8 @@ type page struct {
 
 type (
 	threshold struct {
-		Metric, Bounds, Value string
-		Passed                bool
+		Metric, Text, Bounds, Value string
+		Passed                      bool
 	}
 	figure struct{ Name, Value, Text, Source string }
 
@@ -171,16 +171,13 @@ func (p *page) figures() {
 		}
 	}
 	for _, t := range p.Manifest.Thresholds {
-		link, name, ok := strings.Cut(t.Metric, ".")
-		if !ok {
-			link, name = "", t.Metric
-		}
+		name, link := metrics.SplitName(t.Metric)
 		scope := "bond"
 		if link != "" {
 			scope = "link"
 		}
 		unit, v := units[[2]string{scope, name}], r.Get(name, link)
-		x := threshold{Metric: t.Metric, Value: Figure(v, unit), Passed: !math.IsNaN(v)}
+		x := threshold{Metric: t.Metric, Text: texts[[2]string{scope, name}], Value: Figure(v, unit), Passed: !math.IsNaN(v)}
 		var bounds []string
 		if t.Min != nil {
 			bounds, x.Passed = append(bounds, "≥ "+Figure(*t.Min, unit)), x.Passed && v >= *t.Min

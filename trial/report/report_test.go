@@ -106,6 +106,7 @@ func TestPage(t *testing.T) {
 		"tcp on a up from 1s, bbr", "<td class=\"l\">stall</td>", "<td>700ms</td>", "not within 10 s", "2026-01-01 00:00:00.590976 UTC", "400ms droptail",
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", // SHA-256 of "abc", FIPS 180-2, B.1
 		"<td>≤ 1 %</td><td>2 %</td><td class=\"l bad\">missed</td>", "<td>≤ 1 %</td><td>0.5 %</td><td class=\"l good\">passed</td>", "<td>–</td><td class=\"l bad\">missed</td>",
+		`<td title="1 − arrived / sent, of packets of the bond, by when they were sent.">a.loss</td>`,
 		"@page { size: A4 landscape",
 	} {
 		if !strings.Contains(page, want) {
