@@ -137,3 +137,17 @@ func TestMergeStatus(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A shard lists the cases that it has run, and does not judge them.
+func TestPrintShard(t *testing.T) {
+	r := &suite.Results{Manifest: &suite.Manifest{Suite: "s", Shard: "1/2"}, Trials: 1, Cases: []suite.CaseResult{
+		{Name: "here", Runs: []suite.Outcome{{Seed: 1}}}, {Name: "elsewhere"},
+	}}
+	var b strings.Builder
+	if err := printSuite(&b, "out", r); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "\nhere  1 of 1 ") || strings.Contains(got, "elsewhere") || !strings.Contains(got, "a shard is not judged") {
+		t.Errorf("got %s", got)
+	}
+}
