@@ -110,19 +110,27 @@ func (m *Model) Pass(now time.Duration) {
 func (m *Model) Packet(at time.Duration, bytes int) Verdict {
 	w := m.w
 	now := max(uint64(max(at, 0)), m.now)
-	if len(w.steps) == 0 || now < w.steps[0].T || now >= w.end {
+	if len(w.steps) == 0 || now < w.steps[0].T || now >= w.end && !w.hold {
 		return Verdict{Fate: Unknown}
 	}
 	n := uint64(min(max(bytes, 1), math.MaxUint32))
 	i := w.at(m.cur, now)
 	s := &w.steps[i]
-	served := s.served(now)
 
 	// The backlog, but for what an outage has flushed.
-	v, j, backlog := served, i, uint64(0)
-	if m.left > now && (s.Outages^m.outages)&^down == 0 {
-		v, j = m.v, max(m.vcur, i)
+	waits := m.left > now && (s.Outages^m.outages)&^down == 0
+	var v, backlog uint64
+	j := i
+	switch {
+	case now < w.end:
+		served := s.served(now)
+		v = served
+		if waits && ahead(m.v, served) > 0 {
+			v, j = m.v, max(m.vcur, i)
+		}
 		backlog = v - served
+	case waits:
+		backlog = s.within(m.left - now)
 	}
 	out := Verdict{Backlog: int64(backlog / (8 * unit))}
 	switch {
@@ -133,12 +141,30 @@ func (m *Model) Packet(at time.Duration, bytes int) Verdict {
 		out.Fate = Full
 		return m.count(out, now, i, n)
 	}
-	if w.total-v < n*8*unit {
-		return Verdict{Fate: Unknown}
+	var left uint64
+	if now < w.end {
+		v += n * 8 * unit
+		over := ahead(v, w.total)
+		switch last := &w.steps[len(w.steps)-1]; {
+		case over <= 0:
+			j = w.reach(j, v)
+			left = w.when(j, v)
+		case w.hold && last.Rate > 0:
+			j = len(w.steps) - 1
+			left = w.end + last.takes(uint64(over))
+		default:
+			return Verdict{Fate: Unknown}
+		}
+	} else {
+		if s.Rate == 0 {
+			return Verdict{Fate: Unknown}
+		}
+		left = now
+		if waits {
+			left = m.left
+		}
+		left += s.takes(n * 8 * unit)
 	}
-	v += n * 8 * unit
-	j = w.reach(j, v)
-	left := w.when(j, v)
 	m.v, m.vcur, m.left, m.outages = v, j, left, s.Outages
 	m.counters.Backlog = max(m.counters.Backlog, int64((backlog+8*unit-1)/(8*unit)+n))
 

@@ -69,13 +69,13 @@ func (m *naive) until(i int) time.Duration {
 	return m.end
 }
 
-// begin is the service before a change, in units, rounded down.
+// begin is the service before a change, in bit/s × ns.
 func (m *naive) begin(i int) *big.Int {
 	sum := new(big.Int)
 	for k := range i {
 		sum.Add(sum, new(big.Int).Mul(big.NewInt(int64(m.tape[k].Capacity())), big.NewInt(int64(m.until(k)-m.tape[k].at))))
 	}
-	return sum.Div(sum, big.NewInt(1000))
+	return sum
 }
 
 func (m *naive) inForce(t time.Duration) int {
@@ -91,7 +91,7 @@ func (m *naive) inForce(t time.Duration) int {
 func (m *naive) served(t time.Duration) *big.Int {
 	i := m.inForce(t)
 	d := new(big.Int).Mul(big.NewInt(int64(m.tape[i].Capacity())), big.NewInt(int64(t-m.tape[i].at)))
-	return d.Add(d.Div(d, big.NewInt(1000)), m.begin(i))
+	return d.Div(d.Add(d, m.begin(i)), big.NewInt(1000))
 }
 
 // draw is SplitMix64 as its authors wrote it.
@@ -138,18 +138,18 @@ func (m *naive) packet(now time.Duration, bytes int) Verdict {
 		return out
 	}
 	v.Add(v, big.NewInt(int64(bytes)*packetUnit))
-	if v.Cmp(m.begin(len(m.tape))) > 0 {
+	exact := new(big.Int).Mul(v, big.NewInt(1000))
+	if exact.Cmp(m.begin(len(m.tape))) > 0 {
 		return Verdict{Fate: Unknown}
 	}
 	m.lastNow = now
 	j := 0
 	for k := range m.tape {
-		if m.begin(k).Cmp(v) < 0 {
+		if m.begin(k).Cmp(exact) < 0 {
 			j = k
 		}
 	}
-	rest := new(big.Int).Sub(v, m.begin(j))
-	rest.Mul(rest, big.NewInt(1000))
+	rest := exact.Sub(exact, m.begin(j))
 	rate := big.NewInt(int64(m.tape[j].Capacity()))
 	wait, part := new(big.Int).DivMod(rest, rate, new(big.Int))
 	if part.Sign() > 0 {

@@ -23,10 +23,11 @@ const always = math.MaxUint32
 // down marks a step without carrier in [Step.Outages]; the other bits count.
 const down = 1 << 31
 
-// Step is a linear piece of the service curve with all that is in force on it.
+// Step is a linear piece of the service curve with all that is in force on it. Its
+// layout in memory is that of struct step in bpf/edt.c.
 type Step struct {
 	T      uint64 // its beginning, ns since the epoch
-	Cum    uint64 // service before T, in 10⁻⁶ bit, modulo 2^64
+	Cum    uint64 // service before T, in 10⁻⁶ bit, modulo 2^64, rounded down
 	Rate   uint64 // bit/s; 0: stalled
 	Delay  uint64 // after the bottleneck, ns
 	Jitter uint64 // standard deviation of Delay, ns
@@ -41,6 +42,11 @@ type Step struct {
 	// Outages is how often the carrier was lost up to and including this step;
 	// the highest bit says that it is gone on this step.
 	Outages uint32
+
+	// Rest is what Cum was rounded down by, in 10⁻⁹ bit, so that the curve does not
+	// depend on where it is cut into steps.
+	Rest uint32
+	_    uint32
 }
 
 // chain reports whether the step has a Gilbert–Elliott chain.
@@ -57,3 +63,15 @@ func threshold(p trace.Prob) uint32 {
 
 // below reports whether a draw is below a threshold.
 func below(draw, threshold uint32) bool { return draw < threshold || threshold == always }
+
+// takes is how long a step that goes on needs for a service, in ns, rounded up.
+func (s *Step) takes(service uint64) uint64 { return (service*rateUnits + s.Rate - 1) / s.Rate }
+
+// within is the service of a step that goes on for a time, in units, rounded down and
+// at most maxSpan.
+func (s *Step) within(t uint64) uint64 {
+	if s.Rate > 0 && t > maxNano/s.Rate {
+		return maxSpan
+	}
+	return t * s.Rate / rateUnits
+}

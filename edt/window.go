@@ -24,9 +24,9 @@ type Window struct {
 	mtu   int64
 
 	steps []Step // in order of T
-	rest  uint64 // bit/s × ns below one unit, of the service before the last step
 	end   uint64 // ns: what is known ends here
 	total uint64 // service until then
+	hold  bool   // the last state goes on beyond the end
 }
 
 // NewWindow returns an empty window of a direction with this queue. A limit in time
@@ -59,10 +59,9 @@ func (w *Window) Set(at time.Duration, s *trace.State) error {
 	} else if err := w.Extend(at); err != nil {
 		return err
 	}
+	rest := uint32(w.exact() % rateUnits)
 	if last := len(w.steps) - 1; last >= 0 && w.steps[last].T == w.end {
 		w.steps = w.steps[:last]
-	} else {
-		w.rest = w.exact() % rateUnits
 	}
 	var before Step
 	if last := len(w.steps) - 1; last >= 0 {
@@ -72,7 +71,7 @@ func (w *Window) Set(at time.Duration, s *trace.State) error {
 		T: w.end, Cum: w.total, Rate: uint64(s.Capacity()), Delay: uint64(s.Delay), Jitter: uint64(s.Jitter),
 		Loss: threshold(s.Loss), P: threshold(s.GE.P), R: threshold(s.GE.R),
 		LossGood: threshold(s.GE.LossGood), LossBad: threshold(s.GE.LossBad),
-		Outages: before.Outages,
+		Outages: before.Outages, Rest: rest,
 	}
 	n.Limit = w.limit(n.Rate, before.Limit)
 	switch {
@@ -107,14 +106,29 @@ func (w *Window) Extend(to time.Duration) error {
 			w.total = last.Cum + w.exact()/rateUnits
 		}
 		if until < uint64(to) {
-			w.rest = w.exact() % rateUnits
-			next := *last
-			next.T, next.Cum = w.end, w.total
-			w.steps = append(w.steps, next)
+			w.Cut()
 		}
 	}
 	return nil
 }
+
+// Cut begins a step with the same state at the end of what is known. It changes
+// nothing of what becomes of a packet.
+func (w *Window) Cut() {
+	last := len(w.steps) - 1
+	if last < 0 || w.steps[last].T == w.end {
+		return
+	}
+	next := w.steps[last]
+	next.T, next.Cum, next.Rest = w.end, w.total, uint32(w.exact()%rateUnits)
+	w.steps = append(w.steps, next)
+}
+
+// Hold says that the last state goes on beyond the end of what is known, for as long
+// as it may take. Packets that leave there are timed one after the other, each
+// rounded up to a ns, so that they may drift from the curve by 1 ns a packet. A held
+// window is not extended; what does not leave because the rate is 0 is [Unknown].
+func (w *Window) Hold() { w.hold = true }
 
 // exact is the service of the last step until the end, with what was left over
 // before it, in bit/s × ns.
@@ -123,7 +137,7 @@ func (w *Window) exact() uint64 {
 		return 0
 	}
 	last := &w.steps[len(w.steps)-1]
-	return w.rest + (w.end-last.T)*last.Rate
+	return uint64(last.Rest) + (w.end-last.T)*last.Rate
 }
 
 // limit is the queue's limit in bytes at a rate.
@@ -159,7 +173,7 @@ func (w *Window) reach(from int, v uint64) int {
 }
 
 // served is the service until an instant on a step.
-func (s *Step) served(t uint64) uint64 { return s.Cum + (t-s.T)*s.Rate/rateUnits }
+func (s *Step) served(t uint64) uint64 { return s.Cum + (uint64(s.Rest)+(t-s.T)*s.Rate)/rateUnits }
 
 // when is the instant at which the service reaches a position on step i, in ns,
 // rounded up, and no later than the step's end.
@@ -169,7 +183,7 @@ func (w *Window) when(i int, v uint64) uint64 {
 	if i+1 < len(w.steps) {
 		end = w.steps[i+1].T
 	}
-	return min(s.T+((v-s.Cum)*rateUnits+s.Rate-1)/s.Rate, end)
+	return min(s.T+((v-s.Cum)*rateUnits-uint64(s.Rest)+s.Rate-1)/s.Rate, end)
 }
 
 // ahead is how far one position is ahead of another one.
