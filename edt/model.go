@@ -118,32 +118,32 @@ func (m *Model) Packet(at time.Duration, bytes int) Verdict {
 	s := &w.steps[i]
 
 	// The backlog, but for what an outage has flushed.
-	waits := m.left > now && (s.Outages^m.outages)&^down == 0
+	waits := m.left > now && !s.Flushed(m.outages)
 	var v, backlog uint64
 	j := i
 	switch {
 	case now < w.end:
-		served := s.served(now)
+		served := s.Served(now)
 		v = served
 		if waits && ahead(m.v, served) > 0 {
 			v, j = m.v, max(m.vcur, i)
 		}
 		backlog = v - served
 	case waits:
-		backlog = s.within(m.left - now)
+		backlog = s.Within(m.left - now)
 	}
-	out := Verdict{Backlog: int64(backlog / (8 * unit))}
+	out := Verdict{Backlog: int64(backlog / ByteUnits)}
 	switch {
 	case s.Outages&down != 0:
 		out.Fate = Outage
 		return m.count(out, now, i, n)
-	case (backlog+8*unit-1)/(8*unit)+n > s.Limit:
+	case (backlog+ByteUnits-1)/ByteUnits+n > s.Limit:
 		out.Fate = Full
 		return m.count(out, now, i, n)
 	}
 	var left uint64
 	if now < w.end {
-		v += n * 8 * unit
+		v += n * ByteUnits
 		over := ahead(v, w.total)
 		switch last := &w.steps[len(w.steps)-1]; {
 		case over <= 0:
@@ -163,14 +163,14 @@ func (m *Model) Packet(at time.Duration, bytes int) Verdict {
 		if waits {
 			left = m.left
 		}
-		left += s.takes(n * 8 * unit)
+		left += s.takes(n * ByteUnits)
 	}
 	m.v, m.vcur, m.left, m.outages = v, j, left, s.Outages
-	m.counters.Backlog = max(m.counters.Backlog, int64((backlog+8*unit-1)/(8*unit)+n))
+	m.counters.Backlog = max(m.counters.Backlog, int64((backlog+ByteUnits-1)/ByteUnits+n))
 
 	// It leaves: what is in force then decides the rest.
 	d := &w.steps[j]
-	if (d.Outages^s.Outages)&^down != 0 {
+	if d.Flushed(s.Outages) {
 		out.Fate = Outage
 		return m.count(out, now, i, n)
 	}

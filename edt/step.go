@@ -10,6 +10,9 @@ import (
 // positions tell apart.
 const MaxRate = 1000 * trace.Gbit
 
+// ByteUnits is the service of a byte, in 10⁻⁶ bit.
+const ByteUnits = 8 * unit
+
 const (
 	unit      = 1_000_000 // of service in a bit
 	rateUnits = 1000      // bit/s × ns in a unit
@@ -22,6 +25,10 @@ const always = math.MaxUint32
 
 // down marks a step without carrier in [Step.Outages]; the other bits count.
 const down = 1 << 31
+
+// Flushed reports whether the carrier was lost between a step and one before it, of
+// which only its Outages is known: what waited then is gone.
+func (s *Step) Flushed(outages uint32) bool { return (s.Outages^outages)&^down != 0 }
 
 // Step is a linear piece of the service curve with all that is in force on it. Its
 // layout in memory is that of struct step in bpf/edt.c.
@@ -67,9 +74,9 @@ func below(draw, threshold uint32) bool { return draw < threshold || threshold =
 // takes is how long a step that goes on needs for a service, in ns, rounded up.
 func (s *Step) takes(service uint64) uint64 { return (service*rateUnits + s.Rate - 1) / s.Rate }
 
-// within is the service of a step that goes on for a time, in units, rounded down and
+// Within is the service of a step that goes on for a time, in units, rounded down and
 // at most maxSpan.
-func (s *Step) within(t uint64) uint64 {
+func (s *Step) Within(t uint64) uint64 {
 	if s.Rate > 0 && t > maxNano/s.Rate {
 		return maxSpan
 	}

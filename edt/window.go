@@ -27,6 +27,8 @@ type Window struct {
 	end   uint64 // ns: what is known ends here
 	total uint64 // service until then
 	hold  bool   // the last state goes on beyond the end
+
+	oldest uint64 // position of the beginning of the earliest step that somebody needs
 }
 
 // NewWindow returns an empty window of a direction with this queue. A limit in time
@@ -67,6 +69,9 @@ func (w *Window) Set(at time.Duration, s *trace.State) error {
 	if last := len(w.steps) - 1; last >= 0 {
 		before = w.steps[last]
 	}
+	if len(w.steps) == 0 {
+		w.oldest = w.total
+	}
 	n := Step{
 		T: w.end, Cum: w.total, Rate: uint64(s.Capacity()), Delay: uint64(s.Delay), Jitter: uint64(s.Jitter),
 		Loss: threshold(s.Loss), P: threshold(s.GE.P), R: threshold(s.GE.R),
@@ -96,9 +101,8 @@ func (w *Window) Extend(to time.Duration) error {
 		if last.Rate > 0 {
 			until = min(until, last.T+maxNano/last.Rate)
 		}
-		// In units; what lies before the first step does not count, so the first
-		// step's own beginning is the least that must be told apart.
-		if span := last.Cum - w.steps[0].Cum; span+(until-last.T)/rateUnits*last.Rate > maxSpan {
+		// In units.
+		if span := last.Cum - w.oldest; span+(until-last.T)/rateUnits*last.Rate > maxSpan {
 			return fmt.Errorf("extend a window from %v to %v: %w", w.End(), to, ErrFull)
 		}
 		if until > w.end {
@@ -172,8 +176,8 @@ func (w *Window) reach(from int, v uint64) int {
 	return from
 }
 
-// served is the service until an instant on a step.
-func (s *Step) served(t uint64) uint64 { return s.Cum + (uint64(s.Rest)+(t-s.T)*s.Rate)/rateUnits }
+// Served is the service until an instant on a step, a position in 10⁻⁶ bit.
+func (s *Step) Served(t uint64) uint64 { return s.Cum + (uint64(s.Rest)+(t-s.T)*s.Rate)/rateUnits }
 
 // when is the instant at which the service reaches a position on step i, in ns,
 // rounded up, and no later than the step's end.
@@ -189,6 +193,38 @@ func (w *Window) when(i int, v uint64) uint64 {
 // ahead is how far one position is ahead of another one.
 func ahead(a, b uint64) int64 { return int64(a - b) }
 
+// Cuts is how many steps [Window.Extend] would begin of itself on the way to an
+// instant: on each, the products of the arithmetic stay in bounds.
+func (w *Window) Cuts(to time.Duration) int {
+	if len(w.steps) == 0 || to <= w.End() {
+		return 0
+	}
+	last := &w.steps[len(w.steps)-1]
+	if last.Rate == 0 {
+		return 0
+	}
+	return int((uint64(to) - last.T) / (maxNano / last.Rate))
+}
+
+// Keep drops all steps but the last one, for who has copied them, and returns how
+// many. oldest is the position at which the earliest of them that is still needed
+// begins.
+func (w *Window) Keep(oldest uint64) int {
+	w.oldest = oldest
+	n := max(len(w.steps)-1, 0)
+	w.steps = append(w.steps[:0], w.steps[n:]...)
+	return n
+}
+
+// Back makes the window what it was when it was known until an instant: the steps are
+// those from the earliest that is needed to the one in force before that instant.
+func (w *Window) Back(steps []Step, to time.Duration) {
+	w.steps = append(w.steps[:0], steps...)
+	w.end, w.hold = uint64(to), false
+	last := &w.steps[len(w.steps)-1]
+	w.oldest, w.total = w.steps[0].Cum, last.Cum+w.exact()/rateUnits
+}
+
 // forget drops the steps before one, but for the one before it, and returns how
 // many.
 func (w *Window) forget(before int) int {
@@ -197,5 +233,6 @@ func (w *Window) forget(before int) int {
 		return 0
 	}
 	w.steps = append(w.steps[:0], w.steps[n:]...)
+	w.oldest = w.steps[0].Cum
 	return n
 }
