@@ -68,6 +68,14 @@ func threshold(p trace.Prob) uint32 {
 	return uint32(min(max(math.Round(float64(p)*(1<<32)), 1), always))
 }
 
+// Prob is the probability that a threshold of a [Step] stands for.
+func Prob(threshold uint32) trace.Prob {
+	if threshold == always {
+		return 1
+	}
+	return trace.Prob(float64(threshold) / (1 << 32))
+}
+
 // below reports whether a draw is below a threshold.
 func below(draw, threshold uint32) bool { return draw < threshold || threshold == always }
 

@@ -68,6 +68,7 @@ func costOf(feature string) string {
 		"fq_codel":       "no queue of kind codel: queues drop at their tail",
 		"plug":           "no shaper: pulse; tbf takes its place",
 		featurePulseKept: "pulses that come close after each other lose some packets' turns; auto does not choose them",
+		featureEDT:       "no backend: edt; the links are as exact as qdiscs are (docs/accuracy.md)",
 		"prio":           "no shaper: pulse with a queue of CAKE or CoDel",
 		"u32":            noLinks,
 		"matchall":       "nothing: packets are taken to the bottleneck by u32",

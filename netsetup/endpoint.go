@@ -83,6 +83,7 @@ type Applied struct {
 	Kicked   bool // the queue was woken
 	Shared   bool // it went out in the system call of the link's other direction, just before
 	Told     Told // what the kernel has been told by now
+	Foreseen bool // it was told ahead and came into force of itself, when it was due
 }
 
 // newEndpoint makes an endpoint of a link whose path f says the abilities of. A

@@ -22,6 +22,8 @@ type Features struct {
 	Plug bool `json:"plug"` // shaper: pulse
 	Prio bool `json:"prio"` // a pulse whose queue is CAKE or CoDel
 
+	EDT bool `json:"edt"` // backend: edt
+
 	// PulseKept: no pulse is lost to the next one (Linux 6.4).
 	PulseKept bool `json:"pulse_kept"`
 
@@ -34,7 +36,7 @@ type Features struct {
 
 // AllFeatures are those of a kernel that has everything.
 func AllFeatures() Features {
-	return Features{IPv6: true, HTB: true, Netem: true, CAKE: true, FQCoDel: true, Plug: true, Prio: true, PulseKept: true, NetemSeed: true, NetemDuplicate: true}
+	return Features{IPv6: true, HTB: true, Netem: true, CAKE: true, FQCoDel: true, Plug: true, Prio: true, PulseKept: true, EDT: true, NetemSeed: true, NetemDuplicate: true}
 }
 
 // Feature is one thing that a run needs of the kernel.
@@ -48,7 +50,7 @@ type Feature struct {
 // optional reports whether links can be built without the feature.
 func (f *Feature) optional() bool {
 	switch f.Name {
-	case "htb", "netem", "cake", "fq_codel", "plug", "prio", "ipv6", featurePulseKept, featureSeed, featureSeedKept, featureDuplicate:
+	case "htb", "netem", "cake", "fq_codel", "plug", "prio", featureEDT, "ipv6", featurePulseKept, featureSeed, featureSeedKept, featureDuplicate:
 		return true
 	}
 	return false

@@ -391,6 +391,8 @@ func Probe() (Features, []Feature, error) {
 			f.Plug = x.Err == ""
 		case "prio":
 			f.Prio = x.Err == ""
+		case featureEDT:
+			f.EDT = x.Err == ""
 		case featurePulseKept:
 			f.PulseKept = x.Err == ""
 		case featureSeed:
@@ -451,6 +453,12 @@ func tryAll(links *netlink.Handle, c *conn) []Feature {
 				return err
 			}
 			return k.request("", "lt-prio", []request{{kind: setPrio, handle: handleBands, parent: parentRoot, prio: Prio{Bands: 2}}})
+		}},
+		{Feature{Name: featureEDT, What: "backend: edt", Need: needsEDT}, func() error {
+			if err := k.addIFB(AddIFB{Device: "lt-edt", MTU: l.MTU}); err != nil {
+				return err
+			}
+			return k.addDepartures(AddDepartures{Devices: []string{"lt-edt"}, Link: Link{Name: l.Name, Shaper: ShaperEDT, MTU: l.MTU, Rate: l.Rate, Queue: trace.Queue{LimitBytes: DefaultQueueBytes}, Window: MinWindow}})
 		}},
 		{Feature{Name: featurePulseKept, What: "pulses that are never lost", Need: "Linux 6.4"}, pulsesKept},
 		{Feature{Name: "ipv6", What: "IPv6 addresses", Need: "CONFIG_IPV6, not disabled"}, func() error {

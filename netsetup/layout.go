@@ -190,7 +190,7 @@ func (p *Plan) addLink(i int, l Link) {
 		p.add(AddVeth{inNamespace: ns, A: x.vethEnd(), B: c0.vethEnd(), MTU: l.MTU})
 		ports = append(ports, x, c0)
 	}
-	if l.Tree == TreeSeparated {
+	if l.Tree == TreeSeparated && !l.exact() {
 		p.addIFBs(at, l)
 	}
 	p.route(i, l, a, ports)
@@ -378,6 +378,12 @@ func (p *Plan) addOneAddress(i int, ports []*port) {
 
 // addQdiscs puts the link's qdiscs where its packets leave.
 func (p *Plan) addQdiscs(at inNamespace, l Link) {
+	if l.exact() {
+		for _, d := range []trace.Direction{trace.Up, trace.Down} {
+			p.add(AddDepartures{at, l.exactDevices(d), l, d})
+		}
+		return
+	}
 	netem := p.Features.Netem && l.Path != PathNone
 	for _, d := range []struct {
 		dev, ifb string

@@ -2,10 +2,12 @@ package netsetup
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"linktape/edt/bpf"
 	"linktape/trace"
 )
 
@@ -26,6 +28,13 @@ type meterLink struct {
 	sender int32 // the device whose state is the carrier
 	htb    bool
 	dirs   []meterDir
+
+	exact []meterProgram // of dirs, where departures are computed by arithmetic
+}
+
+type meterProgram struct {
+	program *bpf.Program
+	tape    *bpf.Tape
 }
 
 // Meter opens a meter for some directions, whose order Read keeps. The caller
@@ -60,16 +69,26 @@ func (r *Run) Meter(dirs []trace.LinkDir) (_ *Meter, err error) {
 		if ld.Dir == trace.Down {
 			bottleneck, path = ifbDown, senderSide
 		}
+		exact := false
 		for _, t := range r.Topology.Links {
 			if t.Name != ld.Link {
 				continue
 			}
-			l.htb = t.Shaper == ShaperHTB
+			l.htb, exact = t.Shaper == ShaperHTB, t.exact()
 			if t.Tree != TreeSeparated {
 				bottleneck = path
 			}
 		}
 		d := meterDir{dir: i, kicks: kickMeter{log: r.kickLog(ld)}}
+		if exact {
+			p, err := l.room.program(path)
+			if err != nil {
+				return nil, err
+			}
+			l.exact = append(l.exact, meterProgram{p, p.Tape()})
+			l.dirs = append(l.dirs, d)
+			continue
+		}
 		for _, x := range []struct {
 			name string
 			to   *int32
@@ -87,8 +106,14 @@ func (r *Run) Meter(dirs []trace.LinkDir) (_ *Meter, err error) {
 
 // Close closes the meter's sockets.
 func (m *Meter) Close() error {
+	var errs []error
+	for _, l := range m.links {
+		for _, p := range l.exact {
+			errs = append(errs, p.program.Close())
+		}
+	}
 	m.kernel.Close()
-	return nil
+	return errors.Join(errs...)
 }
 
 // Links is the number of links to read.
@@ -102,6 +127,15 @@ func (m *Meter) Read(link int, params bool, each func(dir int, r *Reading)) erro
 	for i := range l.dirs {
 		l.dirs[i].reading = Reading{}
 		l.dirs[i].kicks.before()
+	}
+	if l.exact != nil {
+		if err := l.readExact(params); err != nil {
+			return fmt.Errorf("read link %s: %w", l.name, err)
+		}
+		for i := range l.dirs {
+			each(l.dirs[i].dir, &l.dirs[i].reading)
+		}
+		return nil
 	}
 	var fault error
 	err := l.room.conn.dumpQdiscs(func(q *QdiscInfo) {
@@ -139,6 +173,10 @@ func (l *meterLink) readMore() error {
 		}
 		l.dirs[i].reading.Class = rate
 	}
+	return l.readCarrier()
+}
+
+func (l *meterLink) readCarrier() error {
 	dev, err := l.room.links.LinkByIndex(int(l.sender))
 	if err != nil {
 		return fmt.Errorf("find device %s: %w", senderSide, err)
@@ -147,6 +185,29 @@ func (l *meterLink) readMore() error {
 		l.dirs[i].reading.Down = dev.Attrs().RawFlags&unix.IFF_UP == 0
 	}
 	return nil
+}
+
+// readExact reads the programs of a link with departures by arithmetic.
+func (l *meterLink) readExact(params bool) error {
+	for i, p := range l.exact {
+		d := &l.dirs[i]
+		at, err := now()
+		if err != nil {
+			return err
+		}
+		c, err := p.program.Counters(p.tape, at)
+		if err != nil {
+			return err
+		}
+		d.reading = exactCounters(&c)
+		if params {
+			d.reading.Told, _ = exactTold(p.tape, at)
+		}
+	}
+	if !params {
+		return nil
+	}
+	return l.readCarrier()
 }
 
 // classRate is the rate of the HTB class on a device.

@@ -1,6 +1,7 @@
 package netsetup
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -17,6 +18,7 @@ type Run struct {
 	unlock func()
 	kernel *kernel
 	links  map[string]*[2]*Endpoint // by name and direction
+	exact  map[string]*[2]*ExactEndpoint
 
 	logs  sync.Mutex
 	kicks map[trace.LinkDir]*kickLog
@@ -61,15 +63,20 @@ func Open(name string) (*Run, error) {
 	k.found = r.Found
 	return &Run{
 		Name: name, Topology: r.Topology, record: r, unlock: unlock,
-		kernel: k, links: make(map[string]*[2]*Endpoint), kicks: make(map[trace.LinkDir]*kickLog),
+		kernel: k, links: make(map[string]*[2]*Endpoint), exact: make(map[string]*[2]*ExactEndpoint),
+		kicks: make(map[trace.LinkDir]*kickLog),
 	}, nil
 }
 
 // Close releases the run. The links stay as they are.
 func (r *Run) Close() error {
+	var errs []error
+	for _, both := range r.exact {
+		errs = append(errs, closeExact(*both))
+	}
 	r.kernel.Close()
 	r.unlock()
-	return nil
+	return errors.Join(errs...)
 }
 
 // Endpoint opens one direction of a link. Opening it again returns the same.
@@ -99,6 +106,45 @@ func (r *Run) direction(both *[2]*Endpoint, ld trace.LinkDir) (*Endpoint, error)
 	return both[ld.Dir], nil
 }
 
+// Exact reports whether a link's departures are computed by arithmetic, so that its
+// directions are opened by [Run.ExactEndpoint].
+func (r *Run) Exact(link string) bool {
+	kind, _ := r.Shaper(link)
+	return kind == ShaperEDT
+}
+
+// ExactEndpoint opens one direction of a link for which [Run.Exact] is true. Opening it
+// again returns the same.
+func (r *Run) ExactEndpoint(ld trace.LinkDir) (*ExactEndpoint, error) {
+	if both := r.exact[ld.Link]; both != nil {
+		return both[ld.Dir], nil
+	}
+	for i, l := range r.Topology.Links {
+		if l.Name != ld.Link {
+			continue
+		}
+		both, err := r.openExact(i, l)
+		if err != nil {
+			return nil, fmt.Errorf("open link %s of run %s: %w: see linkup status %s", l.Name, r.Name, err, r.Name)
+		}
+		r.exact[l.Name] = &both
+		return both[ld.Dir], nil
+	}
+	return nil, fmt.Errorf("run %s has no link %s", r.Name, ld.Link)
+}
+
+// carrierOf is the carrier of a link, whose device at the sender's side is told.
+func (r *Run) carrierOf(i int, l Link, ifindex int32) *carrier {
+	c := &carrier{ifindex: ifindex}
+	macSender := endMAC(r.Name, i, l.Sender, macSender)
+	for f, a := range r.Topology.Addresses(i).Sender {
+		if (f == 0 || r.Topology.hasIPv6(r.record.Features)) && macSender != nil && !l.Bridge {
+			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
+		}
+	}
+	return c
+}
+
 func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 	room, err := r.kernel.room(Namespace(r.Name, l.Name))
 	if err != nil {
@@ -119,13 +165,7 @@ func (r *Run) openLink(i int, l Link) (*[2]*Endpoint, error) {
 		}
 		index[dev] = int32(n)
 	}
-	c := &carrier{ifindex: index[senderSide]}
-	macSender := endMAC(r.Name, i, l.Sender, macSender)
-	for f, a := range r.Topology.Addresses(i).Sender {
-		if (f == 0 || r.Topology.hasIPv6(r.record.Features)) && macSender != nil && !l.Bridge {
-			c.neighbours = append(c.neighbours, neighbour{a.Addr(), [6]byte(macSender)})
-		}
-	}
+	c := r.carrierOf(i, l, index[senderSide])
 	x := &linkExchange{seq: &room.conn.seq, turn: i % 2}
 	open := func(d trace.Direction, ifb, out string) *Endpoint {
 		ld := trace.LinkDir{Link: l.Name, Dir: d}

@@ -346,11 +346,15 @@ func NewPlan(run string, t *Topology, f Features) (*Plan, error) {
 			return nil, fmt.Errorf("link %s: %w: pulses over a queue of kind %s need prio (%s); leave the kind out, or choose another shaper",
 				l.Name, ErrNotSupported, l.Queue.Kind, "CONFIG_NET_SCH_PRIO, module sch_prio")
 		}
+		if !f.EDT && l.exact() {
+			return nil, fmt.Errorf("link %s: %w: backend: edt (%s): linkup check says what is missing; write backend: qdisc",
+				l.Name, ErrNotSupported, needsEDT)
+		}
 		if !f.FQCoDel && l.Queue.Kind == CoDel {
 			return nil, fmt.Errorf("link %s: %w: fq_codel (%s); leave the queue's kind out for a drop-tail queue",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_FQ_CODEL, module sch_fq_codel")
 		}
-		if !f.Netem && (l.Path == PathNetem || l.Delay > 0) {
+		if !f.Netem && !l.exact() && (l.Path == PathNetem || l.Delay > 0) {
 			return nil, fmt.Errorf("link %s: %w: netem (%s); write path: none for a link that has a rate only",
 				l.Name, ErrNotSupported, "CONFIG_NET_SCH_NETEM, module sch_netem")
 		}

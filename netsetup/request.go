@@ -33,6 +33,7 @@ const (
 	setFQCoDel
 	setPlug
 	setPrio
+	setFQ
 )
 
 // request is one qdisc or class to create or change. It is a value without
@@ -50,6 +51,7 @@ type request struct {
 	codel          FQCoDel
 	plug           Plug
 	prio           Prio
+	fq             *FQ
 
 	dist, slotDist string // names of netem's tables, for tc
 }
@@ -84,6 +86,8 @@ func (r *request) append(b []byte, ifindex int32, flags uint16, seq uint32) ([]b
 		b, err = AppendPlug(b, r.plug)
 	case setPrio:
 		b, err = AppendPrio(b, r.prio)
+	case setFQ:
+		b, err = AppendFQ(b, *r.fq)
 	}
 	if err == nil && r.sizeTable {
 		b, err = AppendSizeTable(b, SizeTable{OverheadBytes: -headerBytes})
@@ -126,6 +130,8 @@ func (r *request) command(dev string) string {
 		return head + plugCommand(&r.plug)
 	case setPrio:
 		return head + prioCommand(&r.prio)
+	case setFQ:
+		return head + fqCommand(r.fq)
 	}
 	return head + netemCommand(r.netem, r.dist, r.slotDist)
 }

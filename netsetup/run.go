@@ -88,6 +88,9 @@ type DirStatus struct {
 	Loss         trace.Prob    `json:"loss"` // mean, of a chain its stationary loss
 	PathDrops    uint32        `json:"path_drops"`
 
+	OutageDrops uint64 `json:"outage_drops,omitempty"` // with backend edt: without carrier, or when it was lost while they waited
+	Beyond      uint64 `json:"beyond,omitempty"`       // with backend edt: packets whose steps were not known in time
+
 	CAKE  *CAKEStats    `json:"cake,omitempty"`  // of shaper: cake
 	CoDel *FQCoDelStats `json:"codel,omitempty"` // of a queue of kind codel
 }

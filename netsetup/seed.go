@@ -13,7 +13,13 @@ const (
 
 	// featurePulseKept: what a pulse lets out has left when the next one comes.
 	featurePulseKept = "pulse-kept"
+
+	// featureEDT: departures by arithmetic.
+	featureEDT = "edt"
 )
+
+// needsEDT is what backend: edt needs of a kernel.
+const needsEDT = "CONFIG_BPF_SYSCALL, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_FQ, modules sch_ingress, cls_bpf, sch_fq"
 
 // Warnings says what links on this kernel cannot do exactly, although they can
 // be built.
@@ -22,7 +28,7 @@ func (f Features) Warnings(t *Topology) []string {
 	if !f.PulseKept && slices.ContainsFunc(t.Links, func(l Link) bool { return l.pulsed() }) {
 		out = append(out, "this kernel may look at a queue only after the next pulse: up to an eighth of what pulses allow was seen to be lost")
 	}
-	paths := slices.ContainsFunc(t.Links, func(l Link) bool { return l.Path != PathNone })
+	paths := slices.ContainsFunc(t.Links, func(l Link) bool { return l.Path != PathNone && !l.exact() })
 	if !paths || !f.Netem {
 		return out
 	}

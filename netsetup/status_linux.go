@@ -88,7 +88,19 @@ func Status(run string) (*RunStatus, error) {
 		s.Differences = append(s.Differences, d...)
 	}
 	for i, l := range r.Topology.Links {
-		s.Links = append(s.Links, linkStatus(p, i, l, views[Namespace(run, l.Name)]))
+		v := views[Namespace(run, l.Name)]
+		x := linkStatus(p, i, l, v)
+		if l.exact() && v != nil {
+			for d, to := range []*DirStatus{&x.Up, &x.Down} {
+				got, err := k.exactStatus(Namespace(run, l.Name), &l, trace.Direction(d))
+				if err != nil { // missing, which is said already, or not ours
+					s.Differences = append(s.Differences, fmt.Sprintf("link %s: %v", l.Name, err))
+					continue
+				}
+				*to = got
+			}
+		}
+		s.Links = append(s.Links, x)
 	}
 	return s, nil
 }
@@ -381,7 +393,7 @@ func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
 	a := t.Addresses(i)
 	s := LinkStatus{
 		Name: l.Name, Shaper: l.Shaper, MTU: l.MTU, Device: t.linkDevice(p.Run, i, 0), FarDevice: t.linkDevice(p.Run, i, 1),
-		Netem: p.Features.Netem && l.Path != PathNone,
+		Netem: (p.Features.Netem || l.exact()) && l.Path != PathNone,
 	}
 	for f := range a.Sender {
 		if f == 0 || p.ipv6() {
@@ -390,7 +402,7 @@ func linkStatus(p *Plan, i int, l Link, v *view) LinkStatus {
 		}
 	}
 	switch {
-	case v == nil:
+	case v == nil, l.exact():
 	case l.Tree == TreeSeparated:
 		s.Up = v.direction(&l, ifbUp, receiverSide)
 		s.Down = v.direction(&l, ifbDown, senderSide)

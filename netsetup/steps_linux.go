@@ -25,6 +25,8 @@ func (k *kernel) doMore(op Op) error {
 		return k.takeDevice(o)
 	case AddRule:
 		return k.rule(o, (*netlink.Handle).RuleAdd)
+	case AddDepartures:
+		return k.addDepartures(o)
 	case AddNested:
 		return k.request(o.Namespace, o.Device, nestedRequests(o.Link, o.Dir, o.Netem))
 	}
@@ -214,6 +216,12 @@ func (k *kernel) moreDifferences(op Op, views map[string]*view) []string {
 	case AddRule:
 		if v := views[o.Namespace]; v != nil {
 			present = v.rules[ruleKey(&net.IPNet{IP: o.From.AsSlice(), Mask: net.CIDRMask(o.From.BitLen(), o.From.BitLen())}, o.Table, o.Priority)]
+		}
+	case AddDepartures:
+		if v := views[o.Namespace]; v != nil {
+			for _, dev := range o.Devices {
+				present = present && v.filters[dev] && v.qdisc(dev, handleBottleneck) == "fq"
+			}
 		}
 	case AddNested:
 		if v := views[o.Namespace]; v != nil {

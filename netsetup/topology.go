@@ -25,7 +25,14 @@ const (
 	// ShaperPulse gives the bytes of each tick at once (a token bucket over
 	// net/sched/sch_plug.c): delivery opportunities, as Mahimahi has them.
 	ShaperPulse ShaperKind = "pulse"
+
+	// ShaperEDT is the exact backend: a program computes each packet's departure from
+	// the tape when it arrives, and fq (net/sched/sch_fq.c) lets it go then.
+	ShaperEDT ShaperKind = "edt"
 )
+
+// BackendQdisc is what a topology calls every bottleneck but [ShaperEDT].
+const BackendQdisc = "qdisc"
 
 // PathKind says how a link delays and loses packets.
 type PathKind string
@@ -82,6 +89,10 @@ type Link struct {
 	// to MaxTick; 0: DefaultTick. A tape's step that is longer is cut into ticks.
 	Tick time.Duration `json:"tick_ns,omitempty"`
 
+	// Window is the number of steps of the tape that the kernel holds at once with
+	// ShaperEDT, in each direction, rounded up to a power of two; 0: DefaultWindow.
+	Window int `json:"window_steps,omitempty"`
+
 	Impair Impairments `json:"impairments,omitzero"` // of the path
 
 	Tree TreeKind `json:"tree"`
@@ -104,6 +115,8 @@ func (l *Link) UseShaper(kind ShaperKind) {
 	case kind == ShaperCAKE:
 		l.Queue.Kind = CAKEQueue
 	case kind == ShaperPulse: // any queue
+	case kind == ShaperEDT && l.Queue.Kind != CAKEQueue:
+		l.Queue.Kind = trace.DropTail
 	case l.Queue == trace.Queue{Kind: CAKEQueue}:
 		l.Queue = unset
 	case l.Queue.Kind == CAKEQueue:
@@ -213,7 +226,28 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 	}
 	m := value.Map()
 	if n, ok := m.Get("shaper"); ok {
-		l.Shaper = ShaperKind(n.OneOf(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE), string(ShaperPulse)))
+		l.Shaper = ShaperKind(n.OneOf(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperCAKE), string(ShaperPulse), string(ShaperEDT)))
+	}
+	if n, ok := m.Get("backend"); ok {
+		switch backend := n.OneOf(BackendQdisc, string(ShaperEDT)); {
+		case n.Failed():
+		case backend == string(ShaperEDT) && l.Shaper != ShaperAuto && !l.exact():
+			n.Errorf("backend %s takes the place of shaper %s: write one of them", backend, l.Shaper)
+		case backend == BackendQdisc && l.exact():
+			n.Errorf("shaper %s is another backend: write one of them", l.Shaper)
+		case backend == string(ShaperEDT):
+			l.Shaper = ShaperEDT
+		}
+	}
+	if n, ok := m.Get("window"); ok {
+		l.Window = int(min(max(n.Int(), -1), MaxWindow+1))
+		switch {
+		case n.Failed():
+		case !l.exact():
+			n.Errorf("a window is of the tape in the kernel: write backend: edt beside it, or leave it out")
+		case l.Window < MinWindow || l.Window > MaxWindow:
+			n.Errorf("window outside %d to %d steps", MinWindow, MaxWindow)
+		}
 	}
 	cakeNode, hasCAKE := m.Get("cake")
 	if hasCAKE {
@@ -260,7 +294,11 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 		cakeNode.Errorf("these are parameters of CAKE: write shaper: cake beside them, or leave them out")
 	}
 	at := linkNodes{key: key}
+	before := faults(doc)
 	l.parseShape(m, &at)
+	if err := l.checkExact(); err != nil && faults(doc) == before {
+		key.Errorf("%v", err)
+	}
 	m.Done()
 	return l, at
 }
@@ -396,8 +434,8 @@ func (t *Topology) Check() error {
 			return fmt.Errorf("topology: link %s: named twice", l.Name)
 		case l.Name == SenderEnd || l.Name == ReceiverEnd:
 			return fmt.Errorf("topology: link %s: the name is kept for an end: choose another", l.Name)
-		case l.Shaper != ShaperAuto && l.Shaper != ShaperTBF && l.Shaper != ShaperHTB && l.Shaper != ShaperCAKE && l.Shaper != ShaperPulse:
-			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s, %s, %s, %s or %s", l.Name, l.Shaper, ShaperAuto, ShaperTBF, ShaperHTB, ShaperCAKE, ShaperPulse)
+		case l.Shaper != ShaperAuto && l.Shaper != ShaperTBF && l.Shaper != ShaperHTB && l.Shaper != ShaperCAKE && l.Shaper != ShaperPulse && !l.exact():
+			return fmt.Errorf("topology: link %s: unknown shaper %q: set %s, %s, %s, %s, %s or %s", l.Name, l.Shaper, ShaperAuto, ShaperTBF, ShaperHTB, ShaperCAKE, ShaperPulse, ShaperEDT)
 		case (l.Shaper == ShaperCAKE) != (l.Queue.Kind == CAKEQueue) && !l.pulsed():
 			return fmt.Errorf("topology: link %s: shaper %s with a queue of kind %q: shaper %s has kind %q, %s may have it, and no other", l.Name, l.Shaper, l.Queue.Kind, ShaperCAKE, CAKEQueue, ShaperPulse)
 		case l.Tick != 0 && !l.pulsed():
@@ -429,6 +467,9 @@ func (t *Topology) Check() error {
 		}
 		if err := l.checkPath(); err != nil {
 			return fmt.Errorf("topology: link %s: path: %w", l.Name, err)
+		}
+		if err := l.checkExact(); err != nil {
+			return fmt.Errorf("topology: link %s: %w", l.Name, err)
 		}
 		if err := l.checkShape(); err != nil {
 			return fmt.Errorf("topology: link %s: %w", l.Name, err)
