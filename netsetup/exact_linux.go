@@ -119,7 +119,8 @@ type ExactEndpoint struct {
 	buf     []byte
 	rbuf    []byte
 
-	state *trace.State // prepared
+	state *trace.State  // prepared
+	at    time.Duration // of it, since the epoch
 }
 
 // openExact opens both directions of a link.
@@ -262,8 +263,8 @@ func (e *ExactEndpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, 
 
 // Prepare makes what a step needs besides what was foreseen: the interface goes down
 // without carrier.
-func (e *ExactEndpoint) Prepare(_, _ time.Duration, s *trace.State) error {
-	e.state = s
+func (e *ExactEndpoint) Prepare(at, _ time.Duration, s *trace.State) error {
+	e.state, e.at = s, at
 	return nil
 }
 
@@ -276,6 +277,7 @@ func (e *ExactEndpoint) Commit() (Applied, error) {
 	if e.state == nil {
 		return Applied{}, fmt.Errorf("apply a step to %v: none is prepared", e.LinkDir)
 	}
+	foreseen := e.playing
 	if e.staged {
 		e.tape.Publish()
 		e.staged, e.playing = false, true
@@ -295,12 +297,20 @@ func (e *ExactEndpoint) Commit() (Applied, error) {
 			return Applied{}, fmt.Errorf("set the carrier of %v: %w", e.LinkDir, err)
 		}
 	}
-	c, err := e.Counters()
+	// What has left by the step's instant, whenever that is asked for.
+	t := e.epoch + e.at
+	if !foreseen {
+		var err error
+		if t, err = now(); err != nil {
+			return Applied{}, err
+		}
+	}
+	c, err := e.counters(t)
 	if err != nil {
 		return Applied{}, err
 	}
 	return Applied{
-		Counters: c, Messages: int(*e.seq + 1 - first), Closed: s.Capacity() == 0, Foreseen: true,
+		Counters: c, Messages: int(*e.seq + 1 - first), Closed: s.Capacity() == 0, Foreseen: foreseen,
 		Told: Told{Rate: s.Capacity(), Path: true, Delay: s.Delay, Jitter: s.Jitter, Loss: s.Loss, GE: s.GE, Down: e.carrier.down},
 	}, nil
 }
@@ -323,6 +333,11 @@ func (e *ExactEndpoint) Counters() (Counters, error) {
 	if err != nil {
 		return Counters{}, err
 	}
+	return e.counters(t)
+}
+
+// counters are those of the bottleneck, without what waits at an instant of the clock.
+func (e *ExactEndpoint) counters(t time.Duration) (Counters, error) {
 	c, err := e.program.Counters(e.tape, t)
 	if err != nil {
 		return Counters{}, fmt.Errorf("read counters of %v: %w", e.LinkDir, err)

@@ -44,6 +44,15 @@ type Run struct {
 	Topology *Topology
 }
 
+// ExactEndpoint is a direction of a link with [ShaperEDT]; only Linux has any.
+type ExactEndpoint struct{ *Endpoint }
+
+// Exact is false.
+func (*Run) Exact(string) bool { return false }
+
+// ExactEndpoint fails: links need Linux.
+func (*Run) ExactEndpoint(trace.LinkDir) (*ExactEndpoint, error) { return nil, errSystem() }
+
 // Within fails: links need Linux.
 func (*Run) Within(string, func() error) error { return errSystem() }
 

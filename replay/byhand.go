@@ -133,6 +133,7 @@ func (l *loop) obey(o *order, ready int) error {
 		h.paused = false
 		l.ctl.paused.Store(false)
 		l.thaw(o.act.At)
+		return l.answer(o, l.thawFar())
 	case StepOn:
 		if !h.paused {
 			if err := l.hold(ready, o.act.At); err != nil {
@@ -182,9 +183,9 @@ func (l *loop) hold(ready int, at time.Duration) error {
 	return l.tell(l.granted)
 }
 
-// granted picks the directions that were told a step of a certain length: its bytes
-// are to become a rate.
-func (l *loop) granted(dir int) bool { return l.hand.under[dir].grant }
+// granted picks the directions that were told a step of a certain length, whose bytes
+// are to become a rate, or what comes after it.
+func (l *loop) granted(dir int) bool { return l.hand.under[dir].grant || l.far.ends[dir] != nil }
 
 // cancel gives up what is prepared of the entries at the ring's front.
 func (l *loop) cancel(ready int) {
@@ -221,8 +222,16 @@ func (l *loop) tell(which func(dir int) bool) error {
 		if err != nil {
 			return fmt.Errorf("by hand at %v of the tape: %w", u.Tape, err)
 		}
+		acked := l.now()
+		if l.far.ends[dir] != nil {
+			at, err := l.revise(dir, l.told(dir, &u.State))
+			if err != nil {
+				return fmt.Errorf("by hand at %v of the tape: %w", u.Tape, err)
+			}
+			acked = max(l.now(), at)
+		}
 		if !applied.Shared {
-			rec.Sent, rec.Acked = sent, l.now()
+			rec.Sent, rec.Acked = sent, acked
 		}
 		rec.Entry, rec.Applied, rec.Hand = u.Entry, applied, true
 		rec.At, rec.Hold, rec.State = at, 0, *l.told(dir, &u.State)
@@ -284,6 +293,11 @@ func (l *loop) cut(o *order, ready int) error {
 	if err := l.tell(func(dir int) bool { return mine[dir] }); err != nil {
 		return l.answer(o, err)
 	}
+	if !l.hand.held {
+		if err := l.foreseeAnew(func(dir int) bool { return mine[dir] }); err != nil {
+			return l.answer(o, err)
+		}
+	}
 	n = 0
 	for e := range l.entries.all() {
 		if n++; n > ready {
@@ -321,7 +335,7 @@ func (l *loop) land() (done bool, err error) {
 		l.hand.paused = false
 		l.ctl.paused.Store(false)
 		l.thaw(l.now())
-		return true, nil
+		return true, l.thawFar()
 	}
 	o.act.Changed = true
 	o.act.At = l.now()
@@ -329,6 +343,9 @@ func (l *loop) land() (done bool, err error) {
 		return true, l.answer(o, l.take(o.target))
 	}
 	l.thaw(o.act.At + landing)
+	if err := l.thawFar(); err != nil {
+		return true, err
+	}
 	o.act.At += landing
 	l.hand.landed = o
 	return true, nil

@@ -96,6 +96,7 @@ type loop struct {
 	tapeAt func(pos time.Duration) (tape time.Duration, loop int)
 	ctl    control
 	hand   byHand
+	far    far
 
 	progress []Progress
 	last     []dirTally // by direction
@@ -123,8 +124,14 @@ func (l *loop) run() error {
 	l.hand.init(len(l.endpoints))
 	l.pins = l.pinnable()
 	defer l.unpin()
+	if err := l.beginFar(); err != nil {
+		return err
+	}
 	var rec Record
 	for !l.stop.Load() {
+		if err := l.foresee(); err != nil {
+			return err
+		}
 		if l.hand.held || l.ctl.rung.Load() != 0 {
 			l.unpin()
 			if err := l.attend(0); err != nil {
@@ -388,7 +395,7 @@ func (t *tally) add(r *Record) {
 	t.steps++
 	t.lateness.add(r.Sent - r.At)
 	t.exchange.add(r.Acked - r.Sent)
-	if r.Hold > 0 && r.Sent >= r.At+r.Hold {
+	if r.Hold > 0 && r.Sent >= r.At+r.Hold && !r.Foreseen {
 		t.missed++
 	}
 	if t.group == 0 || r.At != t.at {

@@ -77,7 +77,12 @@ func OnRun(r *netsetup.Run) Links { return onRun{r} }
 
 type onRun struct{ *netsetup.Run }
 
-func (r onRun) Endpoint(ld trace.LinkDir) (Endpoint, error) { return r.Run.Endpoint(ld) }
+func (r onRun) Endpoint(ld trace.LinkDir) (Endpoint, error) {
+	if r.Run.Exact(ld.Link) {
+		return r.Run.ExactEndpoint(ld)
+	}
+	return r.Run.Endpoint(ld)
+}
 
 // Player plays one tape onto one run, once.
 type Player struct {
@@ -93,6 +98,9 @@ type Player struct {
 
 	density density
 	outlook outlook
+
+	ahead      time.Duration // how far before its time a step is read
+	aheadSteps int           // more of them than density knows of
 }
 
 // Sizes of the rings. That of the entries is as large as the tape is dense, so
@@ -112,7 +120,7 @@ const (
 // cannot do. So are steps that are over before a link could be told of them.
 func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*Player, error) {
 	meta := tape.Meta()
-	p := &Player{opts: opts, dirs: meta.Directions(), links: links, length: meta.Duration}
+	p := &Player{opts: opts, dirs: meta.Directions(), links: links, length: meta.Duration, ahead: ahead}
 	p.loop.dirs, p.loop.tapeAt = p.dirs, p.tapeAt
 	p.loop.ctl.init(len(p.dirs))
 	switch p.opts.Leave {
@@ -161,13 +169,25 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	}
 	p.density.ticks = ticks
 	p.sched = schedule{ticks: ticks, tape: tape, dirs: index, from: opts.From, to: to, loops: opts.Loop, times: opts.Times, speed: opts.Speed, ratesOnly: opts.RatesOnly}
+	p.loop.far.init(p.loop.endpoints)
+	sights := make([]*foresight, len(p.dirs))
+	for i, x := range p.loop.far.ends {
+		if x != nil {
+			sights[i] = new(foresight)
+			sights[i].queue, sights[i].mtu = x.Queue()
+		}
+	}
 	chance := false
 	short := newShort(&p.sched, p.loop.endpoints)
 	supports := func(s *trace.Step) error {
 		if err := short.add(index[s.LinkDir()], s); err != nil {
 			return err
 		}
-		p.density.add(p.sched.scaled(max(s.At-opts.From, 0)))
+		at := p.sched.scaled(max(s.At-opts.From, 0))
+		p.density.add(at)
+		if f := sights[index[s.LinkDir()]]; f != nil {
+			f.add(at, &s.State)
+		}
 		p.outlook.add(s, index[s.LinkDir()], opts.From)
 		if opts.RatesOnly {
 			return nil
@@ -187,6 +207,9 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 		return nil, err
 	}
 	if err := short.finish(); err != nil {
+		return nil, err
+	}
+	if err := p.foreseen(sights, p.sched.span()); err != nil {
 		return nil, err
 	}
 	p.sum.Speed = max(opts.Speed, 0)
@@ -327,7 +350,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		return nil, err
 	}
 	l := &p.loop
-	l.clock, l.entries = clock, newRing[Entry](p.density.room(p.sched.span()))
+	l.clock, l.entries = clock, newRing[Entry](p.density.room(p.sched.span()) + 2*p.aheadSteps)
 	var rows *table.Writer[LogRow]
 	if log != nil {
 		var err error
@@ -406,7 +429,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 	p.sched.pace = func(at time.Duration) error {
 		l.covered.Store(int64(at - horizon))
 		for {
-			early := at - ahead - max(p.Position(), p.sched.skip, time.Duration(l.ctl.reach.Load()))
+			early := at - p.ahead - max(p.Position(), p.sched.skip, time.Duration(l.ctl.reach.Load()))
 			if early <= 0 {
 				break
 			}
@@ -492,7 +515,7 @@ func (p *Player) Run(ctx context.Context, clock Clock, log io.Writer) (*Summary,
 		logErr = fmt.Errorf("write the applied log: %w", logErr)
 	}
 	if runErr != nil {
-		logErr = errors.Join(logErr, rec.end(nil))
+		logErr = errors.Join(logErr, l.haltFar(), rec.end(nil))
 		return nil, errors.Join(fmt.Errorf("%w; the replay ended there and the links are left as they are: "+
 			"play a tape again, or rebuild them with linkup down and up", runErr), logErr)
 	}
@@ -597,8 +620,17 @@ func (p *Player) finish(ended, position time.Duration) error {
 	p.sum.Steps, p.sum.Messages, p.sum.Kicks = t.steps, t.messages, t.kicks
 	p.sum.Missed, p.sum.Starved, p.sum.Unlogged = t.missed, t.starved, t.unlogged
 	p.sum.Wake = t.wake.distribution()
-	p.sum.LookAhead = min(t.reserve, ahead)
+	p.sum.LookAhead = min(t.reserve, p.ahead)
 	p.sum.Lateness, p.sum.Exchange, p.sum.Skew = t.lateness.distribution(), t.exchange.distribution(), t.skew.distribution()
+
+	beyond, err := l.far.beyond()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	var fault error // of the replay, not of how the links are left
+	if p.sum.Beyond = int64(beyond - l.far.before); err == nil && p.sum.Beyond > 0 {
+		fault = fmt.Errorf("%d packets came before the kernel knew the steps that decide on them, and met the state before these: the tape was read too slowly", p.sum.Beyond)
+	}
 
 	left := make(map[trace.LinkDir]trace.State)
 	for i, e := range l.endpoints {
@@ -619,13 +651,13 @@ func (p *Player) finish(ended, position time.Duration) error {
 		}
 		left[ld] = state
 	}
-	err := errors.Join(errs...)
+	err = errors.Join(errs...)
 	if err == nil {
 		err = p.links.EndReplay(left)
 	}
 	if err != nil {
 		p.sum.Left = "unknown"
-		return fmt.Errorf("leave the links in a known state: %w; play a tape again, or rebuild them with linkup down and up", err)
+		err = fmt.Errorf("leave the links in a known state: %w; play a tape again, or rebuild them with linkup down and up", err)
 	}
-	return nil
+	return errors.Join(fault, err)
 }

@@ -116,7 +116,11 @@ func (r *resolver) record(rec *Record) {
 	if len(r.told[n]) == history {
 		r.told[n] = r.told[n][:copy(r.told[n], r.told[n][history/2:])]
 	}
-	r.told[n] = append(r.told[n], toldAt{dir: rec.Dir, due: rec.At, sent: rec.Sent, acked: rec.Acked, told: rec.Told})
+	t := toldAt{dir: rec.Dir, due: rec.At, sent: rec.Sent, acked: rec.Acked, told: rec.Told}
+	if rec.Foreseen && !rec.Hand {
+		t.sent, t.acked = rec.At, rec.At
+	}
+	r.told[n] = append(r.told[n], t)
 }
 
 func (r *resolver) add(samples []backSample) { r.waiting = append(r.waiting, samples...) }

@@ -53,6 +53,9 @@ func (r *ring[T]) peek() *T {
 	return &r.items[h%uint64(len(r.items))]
 }
 
+// at is the item with a number, from head on, while it is in the ring.
+func (r *ring[T]) at(n uint64) *T { return &r.items[n%uint64(len(r.items))] }
+
 func (r *ring[T]) drop() { r.head.Add(1) }
 
 // close says that nothing more will be pushed.

@@ -52,7 +52,7 @@ func (c *short) held(dir int, to time.Duration) error {
 	from := max(s.At, c.sched.from)
 	if d := c.sched.scaled(to - from); s.Capacity() > 0 && d > 0 && d < c.least[dir] {
 		return fmt.Errorf("the tape has a step of %v at %v on %v at %v, too short for a bottleneck of qdiscs, which takes steps from %v on: "+
-			"give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities; replay simulate plays it as it is",
+			"build the link with backend: edt, which plays it as it is, give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities",
 			d, s.Rate, s.LinkDir(), s.At, c.least[dir])
 	}
 	return nil

@@ -26,6 +26,7 @@ type Summary struct {
 	Missed    int64         `json:"missed"`        // steps applied when the direction's next one was due
 	Starved   int64         `json:"starved"`       // times that the loop waited a millisecond for the tape
 	Unlogged  int64         `json:"unlogged"`      // steps missing in the applied log
+	Beyond    int64         `json:"beyond,omitempty"` // packets that came before the kernel knew the steps that decide on them, with backend edt
 	LookAhead time.Duration `json:"look_ahead_ns"` // the least by which the steps read were ahead of one that was due
 
 	Wall *WallClock `json:"wall_clock,omitempty"`

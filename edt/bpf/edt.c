@@ -41,6 +41,7 @@ struct bpf_spin_lock {
 // Helpers by their numbers (include/uapi/linux/bpf.h: __BPF_FUNC_MAPPER).
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static u64 (*ktime_get_ns)(void) = (void *)5;
+static long (*load_bytes)(struct __sk_buff *skb, u32 offset, void *to, u32 len) = (void *)26;
 static long (*set_hash)(struct __sk_buff *skb, u32 hash) = (void *)48;
 static long (*spin_lock)(struct bpf_spin_lock *lock) = (void *)93;
 static long (*spin_unlock)(struct bpf_spin_lock *lock) = (void *)94;
@@ -239,7 +240,13 @@ int edt(struct __sk_buff *skb)
 	u32 zero = 0, protocol = skb->protocol;
 	struct link *l = map_lookup(&link, &zero);
 	struct tape *w = map_lookup(&tape, &zero);
+	u8 group = 0;
 
+	// What routers say to a group on the wire (discovery, membership) is none of the
+	// link's packets: it comes when it likes.
+	load_bytes(skb, 0, &group, 1);
+	if (group & 1)
+		return ACT_OK;
 	if (!l || !w || (protocol != PROTO(0x0800) && protocol != PROTO(0x86dd)))
 		return ACT_OK;
 	u64 win = *(volatile u64 *)&w->window;
