@@ -311,7 +311,7 @@ func (e *ExactEndpoint) Commit() (Applied, error) {
 	}
 	return Applied{
 		Counters: c, Messages: int(*e.seq + 1 - first), Closed: s.Capacity() == 0, Foreseen: foreseen,
-		Told: Told{Rate: s.Capacity(), Path: true, Delay: s.Delay, Jitter: s.Jitter, Loss: s.Loss, GE: s.GE, Down: e.carrier.down},
+		Told: Told{Exact: true, Rate: s.Capacity(), Path: true, Delay: s.Delay, Jitter: s.Jitter, Loss: s.Loss, GE: s.GE, Down: e.carrier.down},
 	}, nil
 }
 
@@ -378,7 +378,7 @@ func exactTold(t *bpf.Tape, at time.Duration) (told Told, limit int64) {
 		limit = int64(s.Limit)
 	}
 	return Told{
-		Rate: trace.BitRate(s.Rate), Path: true, Delay: time.Duration(s.Delay), Jitter: time.Duration(s.Jitter),
+		Exact: true, Rate: trace.BitRate(s.Rate), Path: true, Delay: time.Duration(s.Delay), Jitter: time.Duration(s.Jitter),
 		Loss: edt.Prob(s.Loss), GE: trace.GE{P: edt.Prob(s.P), R: edt.Prob(s.R), LossGood: edt.Prob(s.LossGood), LossBad: edt.Prob(s.LossBad)},
 	}, limit
 }

@@ -30,6 +30,8 @@ type Told struct {
 	Reorder   trace.Prob
 
 	Down bool // the interface is down, which both directions share
+
+	Exact bool // the rate is the tape's, and there is no bucket
 }
 
 // told is what the kernel has been told of the endpoint's direction.
@@ -62,9 +64,12 @@ func (t *Told) setLoss(n *Netem) {
 // 6 Mbit/s". It is empty where all agrees.
 func (t *Told) Differences(kernel *Told) []string {
 	c := new(comparison)
-	if t.Closed != kernel.Closed {
+	switch {
+	case t.Exact:
+		same(c, "rate", kernel.Rate, t.Rate)
+	case t.Closed != kernel.Closed:
 		same(c, "bucket closed", kernel.Closed, t.Closed)
-	} else {
+	default:
 		got := TBF{Rate: kernel.Rate, BurstBytes: kernel.BurstBytes, LimitBytes: kernel.LimitBytes}
 		want := TBF{Rate: t.Rate, BurstBytes: t.BurstBytes, LimitBytes: t.LimitBytes}
 		if float64(t.BurstBytes)*8e9 >= float64(t.Rate)*tickNs*math.MaxUint32 {
@@ -99,7 +104,10 @@ func (t *Told) Differences(kernel *Told) []string {
 		{"corrupt", kernel.Corrupt, t.Corrupt},
 		{"reorder", kernel.Reorder, t.Reorder},
 	} {
-		c.prob(p.name, p.got, p.want)
+		// A program's thresholds count in 2⁻³², netem's in 1/(2³²−1).
+		if !t.Exact || math.Abs(float64(p.got-p.want)) > 1.0/(1<<32) {
+			c.prob(p.name, p.got, p.want)
+		}
 	}
 	return c.plain()
 }

@@ -302,6 +302,10 @@ func (p *Player) Position() time.Duration {
 	return max(p.elapsed()-time.Duration(p.loop.ctl.shift.Load()), 0)
 }
 
+// Epoch is the window's first instant on the replay's clock, CLOCK_MONOTONIC where it
+// plays in real time; 0 before it is known. Pauses and skips do not move it.
+func (p *Player) Epoch() time.Duration { return time.Duration(p.epoch.Load()) }
+
 // elapsed is the time since the epoch, whatever was done by hand; 0 before it.
 func (p *Player) elapsed() time.Duration {
 	epoch := p.epoch.Load()

@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"linktape/edt"
+	"linktape/internal/privtest"
+	"linktape/netsetup"
+	"linktape/replay"
+	"linktape/trace"
+)
+
+const (
+	exactRun    = "exact"
+	exactLink   = "a"
+	exactLength = 10 * time.Second
+)
+
+// wander is a tape of one link whose rate wanders every step; each may change what
+// else a state says.
+func wander(seed uint64, step time.Duration, mean trace.BitRate, change func(rng *rand.Rand, i int, s *trace.State)) *trace.Timeline {
+	tl := &trace.Timeline{Meta: trace.Meta{Duration: exactLength, Seed: seed, Links: []trace.Link{{Name: exactLink, Up: true, Down: true}}}}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var at [2]float64
+	for i := 0; time.Duration(i)*step < exactLength; i++ {
+		for _, d := range []trace.Direction{trace.Down, trace.Up} {
+			at[d] = 0.98*at[d] + 0.2*rng.NormFloat64()
+			s := trace.State{Rate: trace.BitRate(float64(mean) * math.Exp(at[d])), Delay: 20 * time.Millisecond, Carrier: true}
+			if change != nil {
+				change(rng, i, &s)
+			}
+			tl.Steps = append(tl.Steps, trace.Step{At: time.Duration(i) * step, Link: exactLink, Dir: d, State: s})
+		}
+	}
+	return tl
+}
+
+// opportunities is a tape of one link of Mahimahi's kind: bytes of a packet at once in
+// some of the milliseconds, and nothing else.
+func opportunities(seed uint64) *trace.Timeline {
+	tl := &trace.Timeline{Meta: trace.Meta{Duration: exactLength, Seed: seed, Links: []trace.Link{{Name: exactLink, Up: true, Down: true}}}}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	const pulse = time.Microsecond
+	add := func(at time.Duration, rate trace.BitRate) {
+		for _, d := range []trace.Direction{trace.Down, trace.Up} {
+			tl.Steps = append(tl.Steps, trace.Step{At: at, Link: exactLink, Dir: d, State: trace.State{Rate: rate, Delay: 5 * time.Millisecond, Carrier: true}})
+		}
+	}
+	add(0, 0)
+	for at := time.Millisecond; at < exactLength; at += time.Millisecond {
+		if n := rng.IntN(5); n > 2 || at == time.Millisecond {
+			add(at, trace.BitRate(1+rng.IntN(3))*12*trace.Gbit)
+			add(at+pulse, 0)
+		}
+	}
+	return tl
+}
+
+// What the kernel does to each packet is what the model says of it: fate, order and,
+// but for the timer's slack, the instant.
+func TestExact(t *testing.T) {
+	privtest.Require(t, "lab", "edt")
+	stalls := func(rng *rand.Rand, i int, s *trace.State) {
+		if i%100 < 20 {
+			s.Rate = 0
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		tape  *trace.Timeline
+		queue trace.Queue
+		ipv6  bool
+		over  bool // packets overtake
+	}{
+		{"rates", wander(1, 10*time.Millisecond, 5*trace.Mbit, nil), trace.Queue{Kind: trace.DropTail, LimitBytes: 60_000}, false, false},
+		{"queue in time", wander(2, 100*time.Millisecond, 8*trace.Mbit, nil), trace.Queue{Kind: trace.DropTail, LimitTime: 50 * time.Millisecond}, true, false},
+		{"stalls", wander(3, 20*time.Millisecond, 5*trace.Mbit, stalls), trace.Queue{Kind: trace.DropTail, LimitBytes: 150_000}, false, false},
+		{"carrier", wander(4, 10*time.Millisecond, 5*trace.Mbit, func(_ *rand.Rand, i int, s *trace.State) { s.Carrier = i%200 < 150 }), trace.Queue{Kind: trace.DropTail, LimitBytes: 60_000}, false, false},
+		{"loss and jitter", wander(5, 50*time.Millisecond, 5*trace.Mbit, func(rng *rand.Rand, i int, s *trace.State) {
+			s.Jitter = 5 * time.Millisecond
+			if s.Loss = 0.03; i%3 == 0 {
+				s.Loss, s.GE = 0, trace.GE{P: 0.02, R: 0.3, LossBad: 0.9, LossGood: 0.001}
+			}
+		}), trace.Queue{Kind: trace.DropTail, LimitBytes: 60_000}, false, false},
+		{"overtaking", wander(6, 50*time.Millisecond, 5*trace.Mbit, func(_ *rand.Rand, _ int, s *trace.State) { s.Jitter = 8 * time.Millisecond }), trace.Queue{Kind: trace.DropTail, LimitBytes: 60_000}, true, true},
+		{"opportunities", opportunities(7), trace.Queue{Kind: trace.DropTail, LimitBytes: 60_000}, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.tape.Meta.Links[0].Overtake = c.over
+			for i := range c.tape.Meta.Links {
+				c.tape.Meta.Links[i].Queue = &c.queue
+			}
+			got := playExactly(t, c.tape, c.queue, c.ipv6, c.over)
+			for d, f := range got.flows {
+				judgeExactly(t, got.file, c.queue, gone(c.tape, trace.Direction(d)), trace.LinkDir{Link: exactLink, Dir: trace.Direction(d)}, got.epoch, f)
+			}
+		})
+	}
+}
+
+// flow is what a direction was sent and what of it arrived.
+type flow struct {
+	sent    []replay.Arrival // instants of CLOCK_MONOTONIC
+	number  []int            // of what arrived, in order
+	arrived []time.Duration  // the same
+	offset  time.Duration    // of the wall clock
+}
+
+type exactPlay struct {
+	file  string
+	epoch time.Duration // on CLOCK_MONOTONIC
+	flows [2]*flow
+}
+
+// playExactly plays a tape onto a link with backend edt, both of whose directions are
+// under load.
+func playExactly(t *testing.T, tl *trace.Timeline, queue trace.Queue, ipv6, overtake bool) exactPlay {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "exact.tape")
+	if err := trace.WriteFile(file, tl); err != nil {
+		t.Fatal(err)
+	}
+	tape, err := trace.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tape.Close()
+	features, _, err := netsetup.Probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := netsetup.DefaultLink(exactLink)
+	l.UseShaper(netsetup.ShaperEDT)
+	l.Queue, l.Impair.Overtake = queue, overtake
+	plan, err := netsetup.NewPlan(exactRun, &netsetup.Topology{Links: []netsetup.Link{l}}, features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netsetup.Up(t.Context(), plan, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := netsetup.Down(exactRun, true); err != nil {
+			t.Error(err)
+		}
+	}()
+	run, err := netsetup.Open(exactRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	at := clock(unix.CLOCK_MONOTONIC) + time.Second
+	begin := replay.TriggerFunc(func(context.Context) (replay.Event, error) {
+		sleepUntil(at)
+		return replay.Event{What: "begin"}, nil
+	})
+	player, err := replay.New(t.Context(), tape, replay.OnRun(run), replay.Options{Trigger: begin, Record: replay.Recording{Dir: t.TempDir(), Counters: 100 * time.Millisecond, ReadBack: 50 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := exactPlay{file: file}
+	loaded := make(chan error, 2)
+	for d := range play.flows {
+		play.flows[d] = new(flow)
+		go func() { loaded <- play.flows[d].load(trace.Direction(d), ipv6, at, tl.Meta.Duration) }()
+	}
+	sum, err := player.Run(t.Context(), replay.NewMonotonic(replay.DefaultSpin), nil)
+	if err := errors.Join(err, <-loaded, <-loaded); err != nil {
+		t.Fatal(err)
+	}
+	if sum.Beyond != 0 || sum.Joined != 0 || sum.ReadBack == nil || sum.ReadBack.Same == 0 || sum.ReadBack.Differ != 0 {
+		t.Errorf("summary: %d packets beyond the tape, joined %v, read back %+v", sum.Beyond, sum.Joined, sum.ReadBack)
+	}
+	play.epoch = player.Epoch()
+	return play
+}
+
+// load sends packets of many sizes in bursts and gaps, more than the link carries in
+// some seconds and less in others, and takes what arrives.
+func (f *flow) load(d trace.Direction, ipv6 bool, start, length time.Duration) error {
+	a := netsetup.LinkAddresses(0)
+	family, headers := 0, 28
+	if ipv6 {
+		family, headers = 1, 48
+	}
+	from, to, source, sink := a.Sender[family].Addr(), a.Receiver[family].Addr(), netsetup.SenderEnd, netsetup.ReceiverEnd
+	if d == trace.Down {
+		from, to, source, sink = to, from, sink, source
+	}
+	out, err := datagrams(source, from, d)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(out)
+	in, err := datagrams(sink, to, d)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(in)
+	address := sockaddr(to, d)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f.offset = clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)
+	rng := rand.New(rand.NewPCG(uint64(d), 7))
+	buf := make([]byte, 2048)
+	at := start + 3*time.Millisecond + time.Duration(rng.IntN(1000))
+	for at < start+length-2*time.Second {
+		sleepUntil(at)
+		for range 1 + rng.IntN(8)*rng.IntN(2) {
+			size := 60 + rng.IntN(1441)
+			binary.NativeEndian.PutUint32(buf, uint32(len(f.sent)))
+			// In virtual time a look at the clock is what lets time pass: this is the
+			// instant that the program sees.
+			now := clock(unix.CLOCK_MONOTONIC)
+			if err := unix.Sendto(out, buf[:size-headers], 0, address); err != nil && !errors.Is(err, unix.ENETUNREACH) && !errors.Is(err, unix.ENETDOWN) {
+				return err
+			}
+			f.sent = append(f.sent, replay.Arrival{At: now, Bytes: size})
+		}
+		gap := rng.ExpFloat64() * 4e6
+		if (at-start)/time.Second%2 == 0 {
+			gap /= 3
+		}
+		at += time.Duration(gap) + 1
+		if err := f.take(in, buf); err != nil {
+			return err
+		}
+	}
+	sleepUntil(start + length - 10*time.Millisecond)
+	return f.take(in, buf)
+}
+
+// take reads what has arrived.
+func (f *flow) take(in int, buf []byte) error {
+	control := make([]byte, 128)
+	for {
+		n, k, _, _, err := unix.Recvmsg(in, buf, control, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return nil
+		case err != nil:
+			return err
+		case n < 4:
+			return errors.New("a short packet arrived")
+		}
+		messages, err := unix.ParseSocketControlMessage(control[:k])
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS {
+				f.number = append(f.number, int(binary.NativeEndian.Uint32(buf)))
+				f.arrived = append(f.arrived, time.Duration((*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Nano())-f.offset)
+			}
+		}
+	}
+}
+
+// datagrams opens a socket in a part of the run.
+func datagrams(part string, addr netip.Addr, d trace.Direction) (fd int, err error) {
+	err = netsetup.Within(exactRun, part, func() (err error) {
+		domain := unix.AF_INET
+		if addr.Is6() {
+			domain = unix.AF_INET6
+		}
+		if fd, err = unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return err
+		}
+		return errors.Join(
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 64<<20),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20),
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+			unix.Bind(fd, sockaddr(addr, d)))
+	})
+	return fd, err
+}
+
+func sockaddr(a netip.Addr, d trace.Direction) unix.Sockaddr {
+	port := 5005 + int(d)
+	if a.Is6() {
+		return &unix.SockaddrInet6{Port: port, Addr: a.As16()}
+	}
+	return &unix.SockaddrInet4{Port: port, Addr: a.As4()}
+}
+
+func clock(id int32) time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		panic(err) // it is there on every kernel
+	}
+	return time.Duration(ts.Nano())
+}
+
+func sleepUntil(at time.Duration) {
+	ts := unix.NsecToTimespec(int64(at))
+	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil) == unix.EINTR {
+	}
+}
+
+// gone are the instants at which what is on its way in a direction is lost with the
+// interface: the sender's.
+func gone(tl *trace.Timeline, d trace.Direction) (at []time.Duration) {
+	had := true
+	for _, s := range tl.Steps {
+		if d == trace.Down && s.Dir == d && had && !s.Carrier {
+			at = append(at, s.At)
+		}
+		had = s.Carrier
+	}
+	return at
+}
+
+// judgeExactly compares a direction with the model.
+func judgeExactly(t *testing.T, file string, queue trace.Queue, gone []time.Duration, ld trace.LinkDir, epoch time.Duration, f *flow) {
+	t.Helper()
+	tape, err := trace.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tape.Close()
+	next := 0
+	var want []time.Duration // of what arrives, in the order of their numbers
+	var numbers []int
+	seen := make(map[edt.Fate]int)
+	_, err = replay.Simulate(context.Background(), tape, func() (replay.Arrival, error) {
+		if next == len(f.sent) {
+			return replay.Arrival{}, io.EOF
+		}
+		a := f.sent[next]
+		a.At -= epoch
+		next++
+		return a, nil
+	}, replay.SimulateOptions{
+		Only: []trace.LinkDir{ld}, Queue: &queue,
+		Each: func(_ trace.LinkDir, number int64, a replay.Arrival, v edt.Verdict) error {
+			seen[v.Fate]++
+			lost := slices.ContainsFunc(gone, func(at time.Duration) bool { return a.At < at && at <= v.Arrived })
+			if v.Fate == edt.Delivered && !lost {
+				numbers, want = append(numbers, int(number)), append(want, v.Arrived)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := make([]int, len(want))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(want[a] - want[b]) })
+	mismatches := 0
+	var late []time.Duration
+	for i, k := range order {
+		switch {
+		case i >= len(f.number) || f.number[i] != numbers[k]:
+			if mismatches++; mismatches <= 3 && i < len(f.number) {
+				t.Errorf("%v: packet %d arrived as number %d at %v, want packet %d at %v", ld, f.number[i], i, f.arrived[i]-epoch, numbers[k], want[k])
+			}
+		default:
+			d := f.arrived[i] - epoch - want[k]
+			late = append(late, max(d, -d))
+		}
+	}
+	slices.Sort(late)
+	if len(late) == 0 {
+		t.Fatalf("%v: nothing arrived of %d packets", ld, len(f.sent))
+	}
+	at := func(p float64) time.Duration { return late[int(p*float64(len(late)-1))] }
+	t.Logf("%v: %d packets sent, fates %v; %d arrived, off the model by %v (p50), %v (p99), %v (p99.9), %v (most)",
+		ld, len(f.sent), seen, len(f.number), at(0.5), at(0.99), at(0.999), late[len(late)-1])
+	if mismatches > 0 || len(f.number) != len(want) {
+		t.Errorf("%v: %d mismatches, %d packets arrived, want %d", ld, mismatches, len(f.number), len(want))
+	}
+	if at(0.999) > 10*time.Microsecond {
+		t.Errorf("%v: off the model by %v at p99.9", ld, at(0.999))
+	}
+}
