@@ -17,17 +17,17 @@ type Summary struct {
 	Messages int64         `json:"messages"` // to the kernel
 	Kicks    int64         `json:"kicks"`    // queues woken
 
-	Realtime  bool          `json:"realtime"`      // the loop ran under SCHED_FIFO
-	Locked    bool          `json:"memory_locked"` // no page fault could delay it
-	Lateness  Distribution  `json:"lateness"`      // of a step's exchange with the kernel beginning
-	Wake      Distribution  `json:"wake"`          // of the first exchange of each instant
-	Exchange  Distribution  `json:"exchange"`      // how long it took
-	Skew      Distribution  `json:"skew"`          // between the first and the last link to get the steps of one instant
-	Missed    int64         `json:"missed"`        // steps applied when the direction's next one was due
-	Starved   int64         `json:"starved"`       // times that the loop waited a millisecond for the tape
-	Unlogged  int64         `json:"unlogged"`      // steps missing in the applied log
+	Realtime  bool          `json:"realtime"`         // the loop ran under SCHED_FIFO
+	Locked    bool          `json:"memory_locked"`    // no page fault could delay it
+	Lateness  Distribution  `json:"lateness"`         // of a step's exchange with the kernel beginning
+	Wake      Distribution  `json:"wake"`             // of the first exchange of each instant
+	Exchange  Distribution  `json:"exchange"`         // how long it took
+	Skew      Distribution  `json:"skew"`             // between the first and the last link to get the steps of one instant
+	Missed    int64         `json:"missed"`           // steps applied when the direction's next one was due
+	Starved   int64         `json:"starved"`          // times that the loop waited a millisecond for the tape
+	Unlogged  int64         `json:"unlogged"`         // steps missing in the applied log
 	Beyond    int64         `json:"beyond,omitempty"` // packets that came before the kernel knew the steps that decide on them, with backend edt
-	LookAhead time.Duration `json:"look_ahead_ns"` // the least by which the steps read were ahead of one that was due
+	LookAhead time.Duration `json:"look_ahead_ns"`    // the least by which the steps read were ahead of one that was due
 
 	Wall *WallClock `json:"wall_clock,omitempty"`
 

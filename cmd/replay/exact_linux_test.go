@@ -22,12 +22,13 @@ import (
 	"linktape/netsetup"
 	"linktape/replay"
 	"linktape/trace"
+	"linktape/trace/edit"
 )
 
 const (
 	exactRun    = "exact"
 	exactLink   = "a"
-	exactLength = 10 * time.Second
+	exactLength = 6 * time.Second
 )
 
 // wander is a tape of one link whose rate wanders every step; each may change what
@@ -134,44 +135,8 @@ func playExactly(t *testing.T, tl *trace.Timeline, queue trace.Queue, ipv6, over
 	if err := trace.WriteFile(file, tl); err != nil {
 		t.Fatal(err)
 	}
-	tape, err := trace.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tape.Close()
-	features, _, err := netsetup.Probe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := netsetup.DefaultLink(exactLink)
-	l.UseShaper(netsetup.ShaperEDT)
-	l.Queue, l.Impair.Overtake = queue, overtake
-	plan, err := netsetup.NewPlan(exactRun, &netsetup.Topology{Links: []netsetup.Link{l}}, features)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := netsetup.Up(t.Context(), plan, nil); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := netsetup.Down(exactRun, true); err != nil {
-			t.Error(err)
-		}
-	}()
-	run, err := netsetup.Open(exactRun)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer run.Close()
-	at := clock(unix.CLOCK_MONOTONIC) + time.Second
-	begin := replay.TriggerFunc(func(context.Context) (replay.Event, error) {
-		sleepUntil(at)
-		return replay.Event{What: "begin"}, nil
-	})
-	player, err := replay.New(t.Context(), tape, replay.OnRun(run), replay.Options{Trigger: begin, Record: replay.Recording{Dir: t.TempDir(), Counters: 100 * time.Millisecond, ReadBack: 50 * time.Millisecond}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := clock(unix.CLOCK_MONOTONIC) + 2*time.Second
+	player := exactly(t, file, queue, overtake, at)
 	play := exactPlay{file: file}
 	loaded := make(chan error, 2)
 	for d := range play.flows {
@@ -187,6 +152,54 @@ func playExactly(t *testing.T, tl *trace.Timeline, queue trace.Queue, ipv6, over
 	}
 	play.epoch = player.Epoch()
 	return play
+}
+
+// exactly builds a link with backend edt and prepares to play a tape onto it from an
+// instant of CLOCK_MONOTONIC on. All of it goes with the test.
+func exactly(t *testing.T, file string, queue trace.Queue, overtake bool, at time.Duration) *replay.Player {
+	t.Helper()
+	tape, err := trace.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { tape.Close() })
+	features, _, err := netsetup.Probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := netsetup.DefaultLink(exactLink)
+	l.UseShaper(netsetup.ShaperEDT)
+	l.Queue, l.Impair.Overtake = queue, overtake
+	plan, err := netsetup.NewPlan(exactRun, &netsetup.Topology{Links: []netsetup.Link{l}}, features)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netsetup.Up(t.Context(), plan, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := netsetup.Down(exactRun, true); err != nil {
+			t.Error(err)
+		}
+	})
+	run, err := netsetup.Open(exactRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := run.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	begin := replay.TriggerFunc(func(context.Context) (replay.Event, error) {
+		sleepUntil(at)
+		return replay.Event{What: "begin"}, nil
+	})
+	player, err := replay.New(t.Context(), tape, replay.OnRun(run), replay.Options{Trigger: begin, Record: replay.Recording{Dir: t.TempDir(), Counters: 100 * time.Millisecond, ReadBack: 50 * time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return player
 }
 
 // load sends packets of many sizes in bursts and gaps, more than the link carries in
@@ -389,4 +402,125 @@ func judgeExactly(t *testing.T, file string, queue trace.Queue, gone []time.Dura
 	if at(0.999) > 10*time.Microsecond {
 		t.Errorf("%v: off the model by %v at p99.9", ld, at(0.999))
 	}
+}
+
+// What is done by hand changes what comes after it: a pause, a skip, a cut and its end.
+func TestExactByHand(t *testing.T) {
+	privtest.Require(t, "lab", "edt")
+	const steps = 12
+	tl := &trace.Timeline{Meta: trace.Meta{Duration: steps * time.Second, Links: []trace.Link{{Name: exactLink, Up: true}}}}
+	rate := func(tape time.Duration) trace.BitRate { return trace.BitRate(1+tape/time.Second) * trace.Mbit }
+	for i := range time.Duration(steps) {
+		tl.Steps = append(tl.Steps, trace.Step{At: i * time.Second, Link: exactLink, Dir: trace.Up, State: trace.State{Rate: rate(i * time.Second), Carrier: true}})
+	}
+	file := filepath.Join(t.TempDir(), "exact.tape")
+	if err := trace.WriteFile(file, tl); err != nil {
+		t.Fatal(err)
+	}
+	at := clock(unix.CLOCK_MONOTONIC) + 2*time.Second
+	player := exactly(t, file, trace.Queue{Kind: trace.DropTail, LimitBytes: 6000}, false, at)
+	f, loaded := new(flow), make(chan error, 1)
+	const length = 13 * time.Second
+	go func() { loaded <- f.saturate(at, length) }()
+	acted := make(chan error, 1)
+	var acts []replay.Act
+	go func() {
+		acted <- func() error {
+			for _, x := range []struct {
+				at time.Duration
+				do func() (replay.Act, error)
+			}{
+				{2500 * time.Millisecond, player.Pause},
+				{5 * time.Second, player.Resume},
+				{7300 * time.Millisecond, func() (replay.Act, error) { return player.SkipTo(1200 * time.Millisecond) }},
+				{9 * time.Second, func() (replay.Act, error) { return player.Cut(exactLink, edit.DropBoth) }},
+				{10500 * time.Millisecond, func() (replay.Act, error) { return player.Restore(exactLink) }},
+			} {
+				sleepUntil(at + x.at)
+				a, err := x.do()
+				if err != nil {
+					return err
+				}
+				acts = append(acts, a)
+			}
+			sleepUntil(at + length)
+			_, err := player.Stop()
+			return err
+		}()
+	}()
+	sum, err := player.Run(t.Context(), replay.NewMonotonic(replay.DefaultSpin), nil)
+	if err := errors.Join(err, <-loaded, <-acted); err != nil {
+		t.Fatal(err)
+	}
+	if sum.Acts != 6 || sum.ReadBack.Differ != 0 || sum.ReadBack.Same == 0 {
+		t.Errorf("%d acts, read back %+v", sum.Acts, sum.ReadBack)
+	}
+
+	// By the acts, what each millisecond allowed.
+	const bin = 250 * time.Millisecond
+	var want, got [length / bin]float64
+	next, shift, paused, cut := 0, time.Duration(0), time.Duration(-1), false
+	for now := time.Duration(0); now < length; now += time.Millisecond {
+		for ; next < len(acts) && acts[next].At <= now; next++ {
+			switch a := acts[next]; a.Verb {
+			case replay.Pause:
+				paused = a.At - shift
+			case replay.Resume:
+				shift, paused = a.At-paused, -1
+			case replay.Skip:
+				shift = a.At - a.Tape
+			case replay.Cut, replay.RestoreLink:
+				cut = a.Verb == replay.Cut
+			}
+		}
+		tape := now - shift
+		if paused >= 0 {
+			tape = paused
+		}
+		if !cut {
+			want[now/bin] += float64(rate(tape)) / 8e3
+		}
+	}
+	epoch := player.Epoch()
+	for i, k := range f.number {
+		if at := f.arrived[i] - epoch; at >= 0 && at < length {
+			got[at/bin] += float64(f.sent[k].Bytes)
+		}
+	}
+	for i := range want { // the queue keeps its times: at most all of it is elsewhere
+		if math.Abs(got[i]-want[i]) > 2*6000 {
+			t.Errorf("from %v: %.0f bytes arrived, the tape as it was played allowed %.0f", time.Duration(i)*bin, got[i], want[i])
+		}
+	}
+	t.Logf("bytes in bins of %v: %.0f, want %.0f", bin, got, want)
+}
+
+// saturate sends more than any tape of the test carries.
+func (f *flow) saturate(start, length time.Duration) error {
+	a := netsetup.LinkAddresses(0)
+	out, err := datagrams(netsetup.SenderEnd, a.Sender[0].Addr(), trace.Up)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(out)
+	in, err := datagrams(netsetup.ReceiverEnd, a.Receiver[0].Addr(), trace.Up)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(in)
+	const size = 1000
+	f.offset = clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)
+	buf := make([]byte, 2048)
+	for at := start; at < start+length; at += time.Millisecond / 2 {
+		sleepUntil(at)
+		binary.NativeEndian.PutUint32(buf, uint32(len(f.sent)))
+		if err := unix.Sendto(out, buf[:size-28], 0, sockaddr(a.Receiver[0].Addr(), trace.Up)); err != nil && !errors.Is(err, unix.ENETUNREACH) {
+			return err
+		}
+		f.sent = append(f.sent, replay.Arrival{At: at, Bytes: size})
+		if err := f.take(in, buf); err != nil {
+			return err
+		}
+	}
+	return nil
 }
