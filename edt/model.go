@@ -149,15 +149,19 @@ func (m *Model) Packet(at time.Duration, bytes int) Verdict {
 		case over <= 0:
 			j = w.reach(j, v)
 			left = w.when(j, v)
-		case w.hold && last.Rate > 0:
+		case !w.hold:
+			return Verdict{Fate: Unknown}
+		case last.Rate == 0:
+			out.Fate = Full
+			return m.count(out, now, i, n)
+		default:
 			j = len(w.steps) - 1
 			left = w.end + last.takes(uint64(over))
-		default:
-			return Verdict{Fate: Unknown}
 		}
 	} else {
 		if s.Rate == 0 {
-			return Verdict{Fate: Unknown}
+			out.Fate = Full
+			return m.count(out, now, i, n)
 		}
 		left = now
 		if waits {

@@ -131,7 +131,8 @@ func (w *Window) Cut() {
 // Hold says that the last state goes on beyond the end of what is known, for as long
 // as it may take. Packets that leave there are timed one after the other, each
 // rounded up to a ns, so that they may drift from the curve by 1 ns a packet. A held
-// window is not extended; what does not leave because the rate is 0 is [Unknown].
+// window is not extended; what could not leave, because the rate is 0, is [Full]: it is
+// not held.
 func (w *Window) Hold() { w.hold = true }
 
 // exact is the service of the last step until the end, with what was left over

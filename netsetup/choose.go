@@ -16,20 +16,27 @@ type Demand struct {
 	LowestRate   trace.BitRate // 0 with stalls or a missing carrier
 	HighestRate  trace.BitRate
 	Fine         float64 // share of the steps that hold no longer than pulseStep
+
+	// ShortestPass is the shortest step that lets anything pass; 0: none does.
+	ShortestPass time.Duration
 }
 
 // DemandsOf reads a tape to its end and returns what it asks of each link.
 func DemandsOf(tape *trace.Reader) (map[string]Demand, error) {
 	type last struct {
-		at    time.Duration
-		begun bool
+		at     time.Duration
+		begun  bool
+		passes bool
 	}
 	demands := make(map[string]Demand)
 	lasts := make(map[trace.LinkDir]last)
 	type count struct{ fine, all int }
 	counts := make(map[string]count)
-	held := func(link string, d time.Duration) {
+	held := func(link string, d time.Duration, passes bool) {
 		x, c := demands[link], counts[link]
+		if passes && (x.ShortestPass == 0 || d < x.ShortestPass) {
+			x.ShortestPass = d
+		}
 		c.all++
 		if d <= pulseStep {
 			c.fine++
@@ -51,14 +58,14 @@ func DemandsOf(tape *trace.Reader) (map[string]Demand, error) {
 			d.LowestRate, d.HighestRate = min(d.LowestRate, rate), max(d.HighestRate, rate)
 			demands[s.Link] = d
 			if l := lasts[s.LinkDir()]; l.begun {
-				held(s.Link, s.At-l.at)
+				held(s.Link, s.At-l.at, l.passes)
 			}
-			lasts[s.LinkDir()] = last{s.At, true}
+			lasts[s.LinkDir()] = last{s.At, true, rate > 0}
 		}
 		switch {
 		case err == io.EOF:
 			for ld, l := range lasts {
-				held(ld.Link, tape.Meta().Duration-l.at)
+				held(ld.Link, tape.Meta().Duration-l.at, l.passes)
 			}
 			return demands, nil
 		case err != nil:
@@ -89,6 +96,8 @@ func ChooseShaper(demand *Demand, mtu int, f Features) (kind ShaperKind, why str
 	// What takes a packet longer than a timer's lateness, htb leaves to a tbf.
 	even := trace.BitRate(float64(8*mtu) / lateness.Seconds())
 	switch {
+	case demand != nil && demand.ShortestPass > 0 && demand.ShortestPass < leastStep && f.EDT:
+		return ShaperEDT, fmt.Sprintf("packets pass for %v at a time, such as delivery opportunities have it: qdiscs take steps from %v on", demand.ShortestPass, leastStep)
 	case demand == nil:
 		return ShaperTBF, "follows every step and rate; the tape is not known"
 	case demand.Fine > 0.5 && f.Plug && f.PulseKept:
@@ -118,6 +127,9 @@ func (t *Topology) Choose(demands map[string]Demand, f Features) {
 			demand = &d
 		}
 		able := f
+		exact := *l
+		exact.Shaper = ShaperEDT
+		able.EDT = able.EDT && l.Path != PathNone && exact.checkExact() == nil
 		able.Plug = able.Plug && l.Tree == TreeSeparated && (able.Prio || l.Queue.Kind == trace.DropTail) // pulses need these
 		l.Shaper, l.Why = ChooseShaper(demand, l.MTU, able)
 	}

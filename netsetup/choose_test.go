@@ -84,9 +84,9 @@ func TestDemandsOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]Demand{
-		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit, 0},
-		"b": {2 * time.Millisecond, 0, 7 * trace.Mbit, 2. / 3}, // to the tape's end
-		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit, 0},
+		"a": {300 * time.Millisecond, 2 * trace.Mbit, 8 * trace.Mbit, 0, 300 * time.Millisecond},
+		"b": {2 * time.Millisecond, 0, 7 * trace.Mbit, 2. / 3, 2 * time.Millisecond}, // to the tape's end
+		"c": {time.Second, 9 * trace.Mbit, 9 * trace.Mbit, 0, time.Second},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -95,7 +95,7 @@ func TestDemandsOf(t *testing.T) {
 
 // Auto takes nothing that the link's tree or queue cannot have.
 func TestChoosePossible(t *testing.T) {
-	fine := map[string]Demand{"a": {20 * time.Millisecond, 0, trace.Mbit, 1}}
+	fine := map[string]Demand{"a": {20 * time.Millisecond, 0, trace.Mbit, 1, 20 * time.Millisecond}}
 	noPrio := allFeatures
 	noPrio.Prio = false
 	for _, c := range []struct {
@@ -141,7 +141,7 @@ func TestChoose(t *testing.T) {
 	if topology.Links[0].Shaper != ShaperAuto {
 		t.Error("the topology that was given is changed")
 	}
-	topology.Choose(map[string]Demand{"c": {time.Second, 20 * trace.Mbit, 20 * trace.Mbit, 0}}, allFeatures)
+	topology.Choose(map[string]Demand{"c": {time.Second, 20 * trace.Mbit, 20 * trace.Mbit, 0, time.Second}}, allFeatures)
 	want := []string{
 		"tbf for a, d: follows every step and rate; the tape is not known",
 		"htb for c: steps from 1s and rates from 20Mbit: more even within a step than tbf, which begins each with a burst",

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -46,12 +47,17 @@ type TapeEvent struct {
 // mostOutlook bounds what is kept of a tape: 3 MB.
 const mostOutlook = 1 << 16
 
+// shortPause is how long a stall must last to be an event: between delivery
+// opportunities a link stalls all the time.
+const shortPause = 300 * time.Millisecond
+
 // outlook is what is to come of a window. The tape's steps are added once, when it
 // is checked.
 type outlook struct {
 	events []tapeEvent
-	last   map[int]tapeEvent
-	dirs   map[int][]int // by direction: its events
+	last   map[int]tapeEvent // by direction: what is in force
+	pause  map[int]tapeEvent // by direction: a stall since last that is no event yet
+	dirs   map[int][]int     // by direction: its events
 }
 
 type tapeEvent struct {
@@ -63,17 +69,45 @@ type tapeEvent struct {
 
 func (o *outlook) add(s *trace.Step, dir int, from time.Duration) {
 	if o.last == nil {
-		o.last, o.dirs = make(map[int]tapeEvent), make(map[int][]int)
+		o.last, o.pause = make(map[int]tapeEvent), make(map[int]tapeEvent)
 	}
 	e := tapeEvent{max(s.At, from), dir, s.Label, WhatPasses(&s.State)}
-	was, known := o.last[dir]
-	if known && was.label == e.label && was.what == e.what {
-		return
+	if p, ok := o.pause[dir]; ok {
+		if e.label == p.label && e.what == p.what {
+			return
+		}
+		if delete(o.pause, dir); e.tape-p.tape >= shortPause {
+			o.put(p)
+		}
 	}
-	o.last[dir] = e
+	was, known := o.last[dir]
+	switch {
+	case known && was.label == e.label && was.what == e.what:
+	case known && was.label == e.label && e.what == Stalled:
+		o.pause[dir] = e
+	default:
+		o.put(e)
+	}
+}
+
+func (o *outlook) put(e tapeEvent) {
+	o.last[e.dir] = e
 	if len(o.events) < mostOutlook {
-		o.dirs[dir] = append(o.dirs[dir], len(o.events))
 		o.events = append(o.events, e)
+	}
+}
+
+// finish says that the window ends at an instant of the tape.
+func (o *outlook) finish(to time.Duration) {
+	for _, p := range o.pause {
+		if to-p.tape >= shortPause {
+			o.put(p)
+		}
+	}
+	slices.SortStableFunc(o.events, func(a, b tapeEvent) int { return cmp.Or(cmp.Compare(a.tape, b.tape), cmp.Compare(a.dir, b.dir)) })
+	o.dirs = make(map[int][]int)
+	for i, e := range o.events {
+		o.dirs[e.dir] = append(o.dirs[e.dir], i)
 	}
 }
 

@@ -206,6 +206,7 @@ func New(ctx context.Context, tape *trace.Reader, links Links, opts Options) (*P
 	if err := checkWindow(ctx, tape, supports, opts.From, to, opts.Checking); err != nil {
 		return nil, err
 	}
+	p.outlook.finish(to)
 	if err := short.finish(); err != nil {
 		return nil, err
 	}

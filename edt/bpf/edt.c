@@ -326,7 +326,7 @@ int edt(struct __sk_buff *skb)
 			if (!HOLD(win))
 				l->beyond++;
 			if (!r) {
-				fate = UNKNOWN;
+				fate = HOLD(win) ? FULL : UNKNOWN;
 				goto count;
 			}
 			j = last;
@@ -336,7 +336,7 @@ int edt(struct __sk_buff *skb)
 		if (!HOLD(win))
 			l->beyond++;
 		if (!rate) {
-			fate = UNKNOWN;
+			fate = HOLD(win) ? FULL : UNKNOWN;
 			goto count;
 		}
 		left = (waits ? l->left : now) + (n * PACKET_UNITS * RATE_UNITS + rate - 1) / rate;

@@ -69,13 +69,20 @@ func measure(ctx context.Context, k kind, tl *trace.Timeline, step time.Duration
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	e, err := r.Endpoint(trace.LinkDir{Link: link, Dir: trace.Up})
-	if err != nil {
-		return nil, err
-	}
 	time.Sleep(settle)
-	if _, err := e.Apply(0, early, &trace.State{Carrier: true}); err != nil {
-		return nil, err
+	// In the middle between the ticks, from before the tape on.
+	phase, before := 500*time.Microsecond, 100*time.Millisecond
+	if r.Exact(link) {
+		// Just after the tape has begun: what comes before passes by the link's own state.
+		phase, before = 50*time.Microsecond, 0
+	} else {
+		e, err := r.Endpoint(trace.LinkDir{Link: link, Dir: trace.Up})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := e.Apply(0, early, &trace.State{Carrier: true}); err != nil {
+			return nil, err
+		}
 	}
 	at := time.Now().Add(early).Truncate(10 * time.Millisecond)
 	player, err := replay.New(ctx, tape, replay.OnRun(r), replay.Options{At: at})
@@ -91,7 +98,7 @@ func measure(ctx context.Context, k kind, tl *trace.Timeline, step time.Duration
 	defer stop()
 	loaded := make(chan error, 1)
 	go func() {
-		err := load.run(at.Add(-100*time.Millisecond), at.Add(tl.Meta.Duration+50*time.Millisecond))
+		err := load.run(phase, at.Add(-before), at.Add(tl.Meta.Duration+50*time.Millisecond))
 		if err != nil {
 			stop()
 		}

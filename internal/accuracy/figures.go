@@ -17,9 +17,11 @@ import (
 
 // The bars.
 const (
-	mostTotal = 0.005 // of the total, either way
-	mostWorse = 0.1   // of auto's NRMSE over that of the best kind
-	oneStep   = 1e-3  // of NRMSE, below which a difference is less than the table shows
+	mostTotal = 0.005           // of the total, either way
+	leastOff  = 5e-4            // the same, of departures by arithmetic
+	mostAway  = 2 * packetBytes // of their curve
+	mostWorse = 0.1             // of auto's NRMSE over that of the best kind
+	oneStep   = 1e-3            // of NRMSE, below which a difference is less than the table shows
 )
 
 // figures are all that was measured.
@@ -123,6 +125,14 @@ func (f *figures) outside() []string {
 		} else if f.Field && c.Step <= k.exact && c.Score.WrongTicks > 0 {
 			say("%s: %d of %d ticks with a wrong number of packets", name, c.Score.WrongTicks, c.Score.Ticks)
 		}
+		if err == nil && k.shaper == netsetup.ShaperEDT {
+			if t := c.Score.Total; !(math.Abs(t) <= leastOff) {
+				say("%s: total %+.3f %%, the bar is %.2f %%", name, 100*t, 100*leastOff)
+			}
+			if c.Score.CurveRaw > mostAway {
+				say("%s: the curve is off by up to %.0f bytes without a shift, the bar is %d", name, c.Score.CurveRaw, mostAway)
+			}
+		}
 		if c.Dropped > 0 {
 			say("%s: %d packets were dropped, though the queue was never full", name, c.Dropped)
 		}
@@ -164,7 +174,7 @@ func (f *figures) table() string {
 		fmt.Fprintf(&b, "(There were no field traces: these are uplinks of %s.)\n\n", scenario)
 	}
 	fmt.Fprintf(&b, "In the order %s:\n\n", of)
-	b.WriteString("| bottleneck | step | played | total, % | NRMSE, 100 ms bins | curve p95, kB | curve max, kB | wrong ticks |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| bottleneck | step | played | total, % | NRMSE, 100 ms bins | curve p95, kB | curve max, kB | unshifted, kB | wrong ticks |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, k := range f.Kinds {
 		for _, step := range steps() {
 			f.row(&b, k, step)
@@ -182,28 +192,41 @@ func (f *figures) table() string {
 }
 
 func (f *figures) row(b *strings.Builder, kind string, step time.Duration) {
-	var played, total, nrmse, p95, most, ticks []string
+	var played, total, nrmse, p95, most, raw, ticks []string
+	any := false
 	for _, t := range f.Traces {
 		c := f.cell(t, kind, step)
 		if c == nil {
-			return
+			for _, p := range []*[]string{&total, &nrmse, &p95, &most, &raw, &ticks} {
+				*p = append(*p, "–")
+			}
+			continue
 		}
+		any = true
 		s := &c.Score
 		if text := c.Length.Round(time.Second).String(); !slices.Contains(played, text) {
 			played = append(played, text)
 		}
-		total = append(total, fmt.Sprintf("%+.2f", 100*s.Total))
+		total = append(total, fmt.Sprintf("%+.3f", 100*s.Total))
 		nrmse = append(nrmse, fmt.Sprintf("%.3f", s.NRMSE))
 		p95 = append(p95, fmt.Sprintf("%.1f", s.CurveP95/1e3))
 		most = append(most, fmt.Sprintf("%.1f", s.CurveMax/1e3))
+		raw = append(raw, fmt.Sprintf("%.1f", s.CurveRaw/1e3))
 		ticks = append(ticks, fmt.Sprintf("%d of %d", s.WrongTicks, s.Ticks))
+	}
+	if !any {
+		return
+	}
+	grid := step.String()
+	if step == grain {
+		grid = "its own"
 	}
 	wrong := "–"
 	if k, err := kindNamed(kind); err == nil && step <= k.exact {
 		wrong = strings.Join(ticks, ", ")
 	}
-	fmt.Fprintf(b, "| `%s` | %v | %s | %s | %s | %s | %s | %s |\n", kind, step, strings.Join(played, " / "),
-		strings.Join(total, " / "), strings.Join(nrmse, " / "), strings.Join(p95, " / "), strings.Join(most, " / "), wrong)
+	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", kind, grid, strings.Join(played, " / "),
+		strings.Join(total, " / "), strings.Join(nrmse, " / "), strings.Join(p95, " / "), strings.Join(most, " / "), strings.Join(raw, " / "), wrong)
 }
 
 // draw makes the picture of the curves: a panel for each kind, at the shortest

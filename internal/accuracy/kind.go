@@ -27,6 +27,7 @@ func kinds() []kind {
 		{name: "pulse", shaper: netsetup.ShaperPulse, exact: netsetup.DefaultTick},
 		{name: "pulse+codel", shaper: netsetup.ShaperPulse, queue: netsetup.CoDel, exact: netsetup.DefaultTick},
 		{name: "pulse+cake", shaper: netsetup.ShaperPulse, queue: netsetup.CAKEQueue, exact: netsetup.DefaultTick},
+		{name: "edt", shaper: netsetup.ShaperEDT},
 	}
 }
 
@@ -65,8 +66,11 @@ func (k kind) apply(l *netsetup.Link, step time.Duration) {
 // a tick go at once, as mm-link does those of a millisecond.
 func steps() []time.Duration {
 	const ms = time.Millisecond
-	return []time.Duration{100 * ms, 20 * ms, 10 * ms, 5 * ms, ms}
+	return []time.Duration{100 * ms, 20 * ms, 10 * ms, 5 * ms, ms, grain}
 }
+
+// grain stands for a trace's own delivery opportunities, not binned.
+const grain time.Duration = 0
 
 // follows reports whether a kind is measured at a step: those that let the
 // packets of a tick go at once at all of them. A queue of its own kind changes
@@ -75,8 +79,13 @@ func (k kind) follows(step time.Duration) bool {
 	if k.queue != "" {
 		return step == k.exact
 	}
-	return step > netsetup.DefaultTick || k.exact > 0
+	if k.shaper == netsetup.ShaperEDT {
+		return true
+	}
+	return step > netsetup.DefaultTick || k.exact > 0 && step > grain
 }
 
 // whole reports whether a kind's bar at a step is of each whole trace.
-func (k kind) whole(step time.Duration) bool { return step == k.exact && k.queue == "" }
+func (k kind) whole(step time.Duration) bool {
+	return step == k.exact && k.queue == "" && step > grain
+}

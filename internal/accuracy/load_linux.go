@@ -88,9 +88,9 @@ func (f *load) close() {
 }
 
 // run fills the window at an instant of the wall clock and then once a
-// millisecond until another, in the middle between its beginnings.
-func (f *load) run(from, to time.Time) error {
-	at := from.Truncate(time.Millisecond).Add(500 * time.Microsecond)
+// millisecond until another, a phase after its beginnings.
+func (f *load) run(phase time.Duration, from, to time.Time) error {
+	at := from.Truncate(time.Millisecond).Add(phase)
 	for ; at.Before(to); at = at.Add(time.Millisecond) {
 		ts := unix.NsecToTimespec(at.UnixNano())
 		for {

@@ -112,7 +112,7 @@ func runCell(ctx context.Context, args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("accuracy cell", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	name := f.String("kind", "tbf", "kind of the bottleneck: "+kindNames())
-	step := f.Duration("step", 100*time.Millisecond, "step of the tape")
+	step := f.Duration("step", 100*time.Millisecond, "step of the tape; 0: a trace's own delivery opportunities")
 	duration := f.Duration("duration", 0, "how much of the trace to play; 0: all of it")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -123,8 +123,8 @@ func runCell(ctx context.Context, args []string, stdout io.Writer) error {
 		return cli.Usagef("%w; see accuracy cell --help", err)
 	case f.NArg() != 1:
 		return cli.Usagef("%d arguments, want a trace or a link of the scenario; see accuracy cell --help", f.NArg())
-	case *step <= 0:
-		return cli.Usagef("--step %v: not above 0", *step)
+	case *step < 0:
+		return cli.Usagef("--step %v: negative", *step)
 	}
 	k, err := kindNamed(*name)
 	if err != nil {
@@ -178,7 +178,9 @@ func (o *options) measureAll(ctx context.Context, stderr io.Writer) (*figures, e
 				continue
 			}
 			for _, s := range all {
-				jobs = append(jobs, job{s, k, step})
+				if step > grain || s.grained() {
+					jobs = append(jobs, job{s, k, step})
+				}
 			}
 		}
 	}

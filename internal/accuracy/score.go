@@ -66,6 +66,7 @@ type score struct {
 
 	// The curves' difference at each ms, |delivered − offered|, after the
 	// constant shift in time that makes its mean smallest.
+	CurveRaw float64       `json:"curve_max_unshifted_bytes"` // the largest without a shift
 	CurveP95 float64       `json:"curve_p95_bytes"`
 	CurveMax float64       `json:"curve_max_bytes"`
 	Shift    time.Duration `json:"shift_ns"` // what was offered is moved later by it
@@ -155,6 +156,7 @@ func (r *score) curve(s *service, arrived []float64) {
 	for i := from; i < to; i++ {
 		d := math.Abs(delivered[i] - at(i-best))
 		all = append(all, d)
+		r.CurveRaw = max(r.CurveRaw, math.Abs(delivered[i]-at(i)))
 		if k := (i - from) / int(scoreBin/grid); k < len(r.Curve) {
 			r.Curve[k] = max(r.Curve[k], d)
 		}

@@ -24,8 +24,25 @@ const scenario = "three-carrier-drive"
 type source struct {
 	Name string // in tables
 	File string // empty: synthesized
-	link string
+	link string // of the scenario
 }
+
+// wandering is a tape whose rate is an Ornstein–Uhlenbeck process, beside the field
+// traces.
+const wandering = `scenario: ou
+duration: 1m
+seed: 7
+links:
+  ou:
+    up:
+      rate: {model: ou, mean: 5Mbit, cv: 0.4, tau: 1s, floor: 100kbit}
+`
+
+// ou is the source of the tape of [wandering].
+func ou() source { return source{Name: "OU", link: "ou"} }
+
+// grained reports whether there is anything finer than steps in the source.
+func (s source) grained() bool { return s.File != "" }
 
 // fieldTraces are the traces that BASELINE's figures are of, by their carriers.
 func fieldTraces() []source {
@@ -51,9 +68,9 @@ func sourcesIn(dir string) (all []source, field bool, err error) {
 	}
 	switch len(missing) {
 	case 0:
-		return all, true, nil
+		return append(all, ou()), true, nil
 	case len(all):
-		return []source{{Name: "att", link: "att"}, {Name: "verizon", link: "verizon"}, {Name: "tmobile", link: "tmobile"}}, false, nil
+		return []source{{Name: "att", link: "att"}, {Name: "verizon", link: "verizon"}, {Name: "tmobile", link: "tmobile"}, ou()}, false, nil
 	}
 	return nil, false, fmt.Errorf("there are some of the field traces, but not %s: add it, or name a directory without any", strings.Join(missing, ", "))
 }
@@ -63,6 +80,9 @@ func sourcesIn(dir string) (all []source, field bool, err error) {
 func sourceNamed(s string) source {
 	if strings.ContainsRune(s, filepath.Separator) || strings.HasSuffix(s, ".up") {
 		return source{Name: filepath.Base(s), File: s}
+	}
+	if s == ou().link {
+		return ou()
 	}
 	return source{Name: s, link: s}
 }
@@ -97,14 +117,19 @@ const link = "a"
 func (s source) whole(step, duration time.Duration) (*trace.Timeline, error) {
 	up := trace.LinkDir{Link: link, Dir: trace.Up}
 	if s.File == "" {
-		data, err := traces.Get(scenario)
-		if err != nil {
-			return nil, err
+		name, data := scenario, []byte(wandering)
+		if s.link == ou().link {
+			name = ou().link
+		} else {
+			var err error
+			if data, err = traces.Get(scenario); err != nil {
+				return nil, err
+			}
 		}
 		if duration == 0 {
 			duration = time.Minute
 		}
-		sc, err := synth.Parse(scenario, data, synth.Options{Step: step, Duration: duration})
+		sc, err := synth.Parse(name, data, synth.Options{Step: step, Duration: duration})
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +158,12 @@ func (s source) whole(step, duration time.Duration) (*trace.Timeline, error) {
 		return nil, err
 	}
 	defer f.Close()
-	res, err := convert.Import("mahimahi", f, s.File, convert.ImportOptions{Step: step})
+	options := convert.ImportOptions{Step: step}
+	if step == grain {
+		// At each millisecond's end, when its packets are counted, all have left.
+		options.Opportunities, options.Interval = true, convert.IntervalStart
+	}
+	res, err := convert.Import("mahimahi", f, s.File, options)
 	if err != nil {
 		return nil, err
 	}
