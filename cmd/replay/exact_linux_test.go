@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -518,6 +519,112 @@ func (f *flow) saturate(start, length time.Duration) error {
 			return err
 		}
 		f.sent = append(f.sent, replay.Arrival{At: at, Bytes: size})
+		if err := f.take(in, buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Which packets are lost is a function of tape, seed and number, in every run and on
+// every kernel: each of them gives what the model says.
+func TestExactLosses(t *testing.T) {
+	privtest.Require(t, "edt")
+	const (
+		packets = 1000
+		gap     = 500 * time.Microsecond
+		length  = 50*time.Millisecond + packets*gap
+		runs    = 10
+	)
+	up := trace.LinkDir{Link: exactLink, Dir: trace.Up}
+	for _, seed := range []uint64{1, 2, 1 << 63} {
+		tl := &trace.Timeline{Meta: trace.Meta{Duration: length, Seed: seed, Links: []trace.Link{{Name: exactLink, Up: true}}}}
+		for at := time.Duration(0); at < length; at += 10 * time.Millisecond {
+			s := trace.State{Rate: 100 * trace.Mbit, Carrier: true, GE: trace.GE{P: 0.05, R: 0.3, LossBad: 0.8, LossGood: 0.01}}
+			s.Delay = at % (30 * time.Millisecond) // changes, of which the losses know nothing
+			tl.Steps = append(tl.Steps, trace.Step{At: at, Link: exactLink, Dir: trace.Up, State: s})
+		}
+		file := filepath.Join(t.TempDir(), "exact.tape")
+		if err := trace.WriteFile(file, tl); err != nil {
+			t.Fatal(err)
+		}
+		tape, err := trace.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		var want []int
+		_, err = replay.Simulate(t.Context(), tape, func() (replay.Arrival, error) {
+			if n++; n > packets {
+				return replay.Arrival{}, io.EOF
+			}
+			return replay.Arrival{At: time.Duration(n) * gap, Bytes: 100}, nil
+		}, replay.SimulateOptions{Only: []trace.LinkDir{up}, Each: func(_ trace.LinkDir, number int64, _ replay.Arrival, v edt.Verdict) error {
+			if v.Fate == edt.Lost {
+				want = append(want, int(number))
+			}
+			return nil
+		}})
+		if err := errors.Join(err, tape.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for k := range runs {
+			t.Run(fmt.Sprintf("seed %d, run %d", seed, k+1), func(t *testing.T) {
+				at := clock(unix.CLOCK_MONOTONIC) + 200*time.Millisecond
+				player := exactly(t, file, trace.Queue{Kind: trace.DropTail, LimitBytes: 150_000}, false, at)
+				f, loaded := new(flow), make(chan error, 1)
+				go func() { loaded <- f.count(player, at, gap+time.Duration(k)*20*time.Microsecond, packets) }()
+				_, err := player.Run(t.Context(), replay.NewMonotonic(replay.DefaultSpin), nil)
+				if err := errors.Join(err, <-loaded); err != nil {
+					t.Fatal(err)
+				}
+				var lost []int
+				for i := range packets {
+					if !slices.Contains(f.number, i) {
+						lost = append(lost, i)
+					}
+				}
+				if !slices.Equal(lost, want) || len(lost) == 0 {
+					t.Errorf("%d of %d packets were lost, want %d others: %v, want %v", len(lost), packets, len(want), lost, want)
+				}
+			})
+		}
+	}
+}
+
+// count sends numbered packets of 100 bytes as soon as a tape has begun, at such times
+// as the machine allows, and takes what arrives until some time later.
+func (f *flow) count(player *replay.Player, start, gap time.Duration, packets int) error {
+	a := netsetup.LinkAddresses(0)
+	out, err := datagrams(netsetup.SenderEnd, a.Sender[0].Addr(), trace.Up)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(out)
+	in, err := datagrams(netsetup.ReceiverEnd, a.Receiver[0].Addr(), trace.Up)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(in)
+	buf := make([]byte, 2048)
+	waited := 0
+	for player.Progress(0).Steps.Load() == 0 {
+		start += 10 * time.Millisecond
+		sleepUntil(start)
+		if waited++; waited > 1000 {
+			return errors.New("the tape did not begin")
+		}
+	}
+	start = clock(unix.CLOCK_MONOTONIC)
+	for i := range packets {
+		sleepUntil(start + time.Duration(i)*gap)
+		binary.NativeEndian.PutUint32(buf, uint32(i))
+		if err := unix.Sendto(out, buf[:100-28], 0, sockaddr(a.Receiver[0].Addr(), trace.Up)); err != nil {
+			return err
+		}
+	}
+	for range 10 {
+		sleepUntil(clock(unix.CLOCK_MONOTONIC) + 20*time.Millisecond)
 		if err := f.take(in, buf); err != nil {
 			return err
 		}

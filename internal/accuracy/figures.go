@@ -196,7 +196,10 @@ func (f *figures) row(b *strings.Builder, kind string, step time.Duration) {
 	any := false
 	for _, t := range f.Traces {
 		c := f.cell(t, kind, step)
-		if c == nil {
+		if c == nil && step > grain {
+			return
+		}
+		if c == nil { // a tape without a grain of its own
 			for _, p := range []*[]string{&total, &nrmse, &p95, &most, &raw, &ticks} {
 				*p = append(*p, "–")
 			}

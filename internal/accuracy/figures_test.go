@@ -48,7 +48,7 @@ func some() *figures {
 	for _, k := range f.Kinds {
 		for _, step := range steps() {
 			f.Cells = append(f.Cells, cell{Trace: "T", Kind: k, Step: step, Length: time.Second, Score: score{
-				Total: 0.001, NRMSE: 0.02, CurveP95: 2000, CurveMax: 4000, Ticks: 10, Curve: []float64{1000, 2000},
+				Total: 0.001, NRMSE: 0.02, CurveP95: 2000, CurveMax: 4000, CurveRaw: 5000, Ticks: 10, Curve: []float64{1000, 2000},
 			}})
 		}
 	}
@@ -71,6 +71,12 @@ func TestOutside(t *testing.T) {
 		{"ticks of others", func(f *figures) { f.cell("T", "tbf", step).Score.WrongTicks = 1 }, ""},
 		{"ticks of longer steps", func(f *figures) { f.cell("T", "pulse", 10*ms).Score.WrongTicks = 1 }, ""},
 		{"drops", func(f *figures) { f.cell("T", "pulse", step).Dropped = 2 }, "2 packets were dropped"},
+		{"exact total", func(f *figures) {
+			*f.cell("T", "pulse", step) = cell{Trace: "T", Kind: "edt", Step: step, Score: score{Total: 6e-4}}
+		}, "edt at 5ms on T: total +0.060 %, the bar is 0.05 %"},
+		{"exact curve", func(f *figures) {
+			*f.cell("T", "pulse", step) = cell{Trace: "T", Kind: "edt", Step: step, Score: score{CurveRaw: 3001}}
+		}, "edt at 5ms on T: the curve is off by up to 3001 bytes without a shift, the bar is 3000"},
 		{"auto", func(f *figures) { f.cell("T", "pulse", step).Score.NRMSE = 0.01 }, "auto at 5ms on T: takes tbf with an NRMSE of 0.0200; pulse has 0.0100"},
 		{"auto nearly", func(f *figures) { f.cell("T", "pulse", step).Score.NRMSE = 0.0182 }, ""},
 		{"auto unmeasured", func(f *figures) { f.Choices[0].Kind = "htb" }, "auto at 100ms on T: takes htb, which was not measured"},
@@ -94,8 +100,8 @@ func TestTable(t *testing.T) {
 	got := f.table()
 	for _, want := range []string{
 		"In the order T:",
-		"| `tbf` | 20ms | 1s | +0.10 | 0.020 | 2.0 | 4.0 | – |\n",
-		"| `pulse` | 5ms | 1s | +0.10 | 0.020 | 2.0 | 4.0 | 0 of 10 |\n",
+		"| `tbf` | 20ms | 1s | +0.100 | 0.020 | 2.0 | 4.0 | 5.0 | – |\n",
+		"| `pulse` | 5ms | 1s | +0.100 | 0.020 | 2.0 | 4.0 | 5.0 | 0 of 10 |\n",
 		"| 5ms | T | `tbf` | 0.020 | `tbf` 0.020 | it must be something |\n",
 	} {
 		if !strings.Contains(got, want) {

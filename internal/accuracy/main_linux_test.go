@@ -31,7 +31,7 @@ func TestArguments(t *testing.T) {
 		{"--kinds tbf,sfq", 2, `--kinds: kind "sfq": write one of tbf, htb, cake, pulse`},
 		{"--from no.json", 1, "no.json"},
 		{"cell", 2, "0 arguments, want a trace or a link of the scenario"},
-		{"cell --step 0s att", 2, "--step 0s: not above 0"},
+		{"cell --step -1s att", 2, "--step -1s: negative"},
 		{"cell --kind sfq att", 2, `kind "sfq"`},
 		{"cell nobody", 1, "has no uplink of nobody"},
 	} {
@@ -52,7 +52,7 @@ func TestArguments(t *testing.T) {
 // Ten seconds of a tape through each kind of bottleneck are within the bars: the
 // short version of make accuracy. In virtual time what is measured is exact.
 func TestAccuracy(t *testing.T) {
-	privtest.Require(t, "lab", "ifb", "tbf", "htb", "cake", "fq_codel", "plug", "prio")
+	privtest.Require(t, "lab", "ifb", "tbf", "htb", "cake", "fq_codel", "plug", "prio", "edt")
 	all, field, err := sourcesIn("../../../shared/fieldtraces/mahimahi")
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +82,9 @@ func TestAccuracy(t *testing.T) {
 				}
 				if s.NRMSE > 0.06 || s.CurveP95 > 6000 || c.Dropped > 0 || c.Lateness > ms {
 					t.Errorf("%+v, %d dropped, a step %v late", s, c.Dropped, c.Lateness)
+				}
+				if k.shaper == netsetup.ShaperEDT && s.CurveRaw > mostAway {
+					t.Errorf("the curve is off by up to %.0f bytes without a shift", s.CurveRaw)
 				}
 				if step <= k.exact && s.WrongTicks > 0 {
 					t.Errorf("%d of %d ticks with a wrong number of packets, the first at %v", s.WrongTicks, s.Ticks, s.FirstWrong)

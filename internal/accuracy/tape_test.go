@@ -13,7 +13,7 @@ import (
 func TestSources(t *testing.T) {
 	dir := t.TempDir()
 	all, field, err := sourcesIn(dir)
-	if err != nil || field || len(all) != 3 {
+	if err != nil || field || len(all) != 4 {
 		t.Errorf("nothing there: got %v, %v, %v", all, field, err)
 	}
 	for i, s := range fieldTraces() {
@@ -27,7 +27,7 @@ func TestSources(t *testing.T) {
 		}
 	}
 	all, field, err = sourcesIn(dir)
-	if err != nil || !field || len(all) != 3 {
+	if err != nil || !field || len(all) != 4 {
 		t.Errorf("all there: got %v, %v, %v", all, field, err)
 	}
 	for _, s := range all {
