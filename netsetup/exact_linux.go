@@ -221,8 +221,15 @@ func (e *ExactEndpoint) Until(at time.Duration) error {
 // Pass makes room for what is to be told, at an instant since the epoch.
 func (e *ExactEndpoint) Pass(at time.Duration) { e.tape.Pass(e.epoch + at) }
 
-// Hold tells that the last state goes on.
-func (e *ExactEndpoint) Hold() { e.tape.Hold() }
+// Hold tells that the last state goes on, from an instant on for as long as it may be.
+// Telling it again changes nothing.
+func (e *ExactEndpoint) Hold(from time.Duration) error {
+	if err := e.tape.Extend(e.epoch + from); err != nil {
+		return fmt.Errorf("extend the tape of %v: %w", e.LinkDir, err)
+	}
+	e.tape.Hold()
+	return nil
+}
 
 // soon is the time that it takes to tell the kernel a change.
 const soon = 20 * time.Microsecond

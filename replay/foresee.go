@@ -18,7 +18,7 @@ type foreseeing interface {
 	Foresee(at time.Duration, s *trace.State) error
 	Until(at time.Duration) error
 	Pass(at time.Duration)
-	Hold()
+	Hold(from time.Duration) error
 	Revise(s *trace.State) (at time.Duration, err error)
 
 	Window() int // steps that it can be told ahead
@@ -33,6 +33,8 @@ type far struct {
 	laid uint64 // number in the ring of the first entry that is not told yet
 	full bool   // an endpoint has no room until time has passed
 	over bool   // all of the tape is told
+
+	ahead time.Duration // how far
 
 	before uint64 // packets beyond the tape, before the replay
 }
@@ -75,7 +77,7 @@ func (l *loop) foresee() error {
 		}
 	}
 	if l.hand.held {
-		return l.untilFar(now + ahead)
+		return l.untilFar(now + f.ahead)
 	}
 	f.full = false
 	f.laid = max(f.laid, l.entries.head.Load())
@@ -99,12 +101,22 @@ func (l *loop) foresee() error {
 			return l.untilFar(covered + l.hand.shift)
 		}
 	case l.end > 0: // 0: the tape could not be read
-		f.over = true
+		end := l.end + l.hand.shift
+		if now+f.ahead < end {
+			return l.untilFar(now + f.ahead)
+		}
 		for _, x := range f.ends {
-			if x != nil {
-				x.Hold()
+			if x == nil {
+				continue
+			}
+			switch err := x.Hold(end); {
+			case errors.Is(err, bpf.ErrFull):
+				return nil
+			case err != nil:
+				return err
 			}
 		}
+		f.over = true
 	}
 	return nil
 }
@@ -167,8 +179,10 @@ func (l *loop) haltFar() error {
 	var errs []error
 	for dir, x := range l.far.ends {
 		if u := &l.hand.under[dir]; x != nil && u.begun {
-			_, err := x.Revise(&u.State)
-			x.Hold()
+			at, err := x.Revise(&u.State)
+			if err == nil {
+				err = x.Hold(at)
+			}
 			errs = append(errs, err)
 		}
 	}
@@ -280,6 +294,7 @@ func (p *Player) foreseen(sights []*foresight, span time.Duration) error {
 		}
 		f.finish(span)
 		p.ahead = max(p.ahead, f.need+2*piece)
+		p.loop.far.ahead = p.ahead
 		// What is in the ring for as long as it is settled, and cuts of long steps.
 		if window, steps := p.loop.far.ends[i].Window(), f.most+int(2*f.need/piece)+spareSteps; steps > window {
 			return fmt.Errorf("%v: packets may wait for %v, in which the tape has up to %d steps; the kernel is told %d at most: build the link with window: %d",
