@@ -60,14 +60,14 @@ kernel: build
 # 6.1 as User-Mode-Linux, in real time; and, of the encoders and what is read back,
 # its 6.12 in an emulated computer with two processors. A kernel that runs nothing
 # is a failure.
-LINKS := ./netsetup ./cmd/linkup ./cmd/replay
-READBACK := Golden|Decode|TestReadBack|RoundTrip
+LINKS := ./edt/bpf ./netsetup ./cmd/linkup ./cmd/replay
+READBACK := Golden|Decode|TestReadBack|RoundTrip|TestLoad
 kernels: kernel
 	@tools/need linux.uml qemu-system-x86_64 xz
 	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
 	@echo "== the links' tests on every kernel"
-	timeout --foreground -k 30 25m bin/lab matrix --kernels lab,uml-6.1 --short --skips $(LINKS)
-	timeout --foreground -k 30 25m bin/lab matrix --kernels qemu-6.12 --short --run '$(READBACK)' ./netsetup
+	timeout --foreground -k 30 25m bin/lab matrix --jobs 2 --kernels lab,uml-6.1 --short --skips $(LINKS)
+	timeout --foreground -k 30 25m bin/lab matrix --kernels qemu-6.12 --short --run '$(READBACK)' ./edt/bpf ./netsetup
 
 # What experiments need, and what they are promised.
 EXPERIMENTS := tcpdump ristsender ristreceiver gst-launch-1.0 gst/udpsrc gst/rtpmp2tpay gst/ristsrc gst/ristsink
