@@ -101,7 +101,10 @@ func Load(steps int) (*Program, error) {
 		return nil, fmt.Errorf("prepare the program: %w", err)
 	}
 	c, err := ebpf.NewCollection(spec)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.E2BIG): // Linux 5.15 takes 4 MiB (kernel/bpf/arraymap.c: array_map_alloc_check)
+		return nil, fmt.Errorf("load the program: a ring of %d steps is too large for this kernel: %w", steps, err)
+	case err != nil:
 		return nil, fmt.Errorf("load the program: %w", err)
 	}
 	p := &Program{prog: c.DetachProgram(Name), tape: c.DetachMap(tapeMap), link: c.DetachMap(linkMap), steps: steps}
