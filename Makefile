@@ -130,7 +130,9 @@ field: kernel
 	bin/tracegen import --fit shortest -o out/field/field.tape att.up=$(FIELD)/ATT-LTE-driving-2016.up vzw.up=$(FIELD)/Verizon-LTE-short.up tmo.up=$(FIELD)/TMobile-LTE-short.up; \
 	bin/demo --bin bin --name field --within 0.05 --out out/field --tape out/field/field.tape; \
 	echo "== the same in the lab"; \
-	bin/lab run -- bin/demo --bin bin --name field --out out/field --tape out/field/field.tape
+	bin/lab run -- bin/demo --bin bin --name field --out out/field --tape out/field/field.tape; \
+	echo "== the exact backend against its model, on the field traces"; \
+	LINKTAPE_FIELD=$(abspath $(FIELD)) bin/lab test -run TestExactField ./cmd/replay
 
 # Writes the tables and the picture of docs/accuracy.md: what each bottleneck
 # delivers of the field traces, whole, in virtual time. Some ten minutes.
