@@ -12,6 +12,7 @@
 #   make bench   runs the benchmarks (root for those on real links)
 #   make fuzz    runs every fuzz target for FUZZTIME
 #   make golden  rewrites the golden files from what the code does now
+#   make bpf     compiles the program of exact links into the object that is embedded
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -24,7 +25,7 @@ ROOT := $(filter 0,$(shell id -u))
 # What the machine promises to privileged tests; see internal/privtest.
 PROMISE = $(if $(ROOT),root$(shell bin/linkup check | awk '$$NF == "works" {printf ",%s", $$1}'))
 
-.PHONY: build demo test lint unit kernel kernels lab soak sweep portable field accuracy bench fuzz golden clean
+.PHONY: build demo test lint unit kernel kernels lab soak sweep portable field accuracy bench fuzz golden bpf clean
 
 build:
 	@tools/need go
@@ -44,9 +45,9 @@ lint:
 	$(TOOL) staticcheck ./...
 
 unit: build
-	@tools/need go ip tc ping tcpdump
+	@tools/need go ip tc ping tcpdump clang-14 llvm-strip-14
 	@echo "== tests on $$(uname -sr); promised to privileged tests: $(if $(PROMISE),$(PROMISE),nothing (not root))"
-	LINKTAPE_REQUIRE="$(PROMISE)" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
+	LINKTAPE_REQUIRE="$(PROMISE),clang" $(TOOL) gotestsum --format pkgname --format-hide-empty-pkg -- -count=1 ./...
 
 # The lab's kernel, in which netem is. It is built once a machine (some minutes)
 # and kept in the user's cache directory.
@@ -150,6 +151,11 @@ fuzz:
 
 golden:
 	for p in $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u); do go test $$p -update; done
+
+# The same bytes from the same source on every machine; a test of edt/bpf compares.
+bpf:
+	@tools/need clang-14 llvm-strip-14
+	tools/bpf.sh
 
 clean:
 	rm -rf bin out

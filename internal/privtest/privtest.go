@@ -9,7 +9,7 @@
 // Two features belong to labs: "lab" is promised inside one, "lab-kernel" where
 // labs can be started, because their kernel is built. The programs of its
 // experiments are features too: tcpdump, librist, gstreamer; and cyclictest, which
-// benchmarks compare with.
+// benchmarks compare with, and clang, which compiles what is embedded.
 package privtest
 
 import (
