@@ -308,6 +308,7 @@ type scene struct {
 	queue    trace.Queue
 	seed     uint64
 	overtake bool
+	hold     bool
 	packets  []arrival
 }
 
@@ -376,6 +377,7 @@ func newScene(rng *rand.Rand) scene {
 func (s *scene) compare(t testing.TB, grow time.Duration) (seen [fates]int) {
 	t.Helper()
 	book := newNaive(s.tape, s.end, s.queue, mtu, s.seed, s.overtake)
+	book.hold = s.hold
 	w := NewWindow(s.queue, mtu)
 	next := 0
 	set := func(until time.Duration) {
@@ -388,6 +390,9 @@ func (s *scene) compare(t testing.TB, grow time.Duration) (seen [fates]int) {
 			if err := w.Extend(min(until, s.end)); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if s.hold && until >= s.end {
+			w.Hold()
 		}
 	}
 	m := NewModel(w, s.seed, s.overtake)
@@ -436,11 +441,37 @@ func TestAgainstNaive(t *testing.T) {
 	}
 }
 
+// The same where the last state is held: half of the packets come beyond the end.
+func TestHeldAgainstNaive(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	var seen [fates]int
+	for i := range 400 {
+		s := newScene(rng)
+		s.hold = true
+		for k := range s.packets {
+			s.packets[k].at *= 2
+		}
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			grow := time.Duration(i%3) * max(s.end/time.Duration(5+i%90), 1)
+			for f, n := range s.compare(t, grow) {
+				seen[f] += n
+			}
+		})
+	}
+	for f, n := range seen {
+		if n < 1000 {
+			t.Errorf("%v: only %d packets of that fate: the scenes do not try it", Fate(f), n)
+		}
+	}
+}
+
 func FuzzAgainstNaive(f *testing.F) {
-	f.Add(uint64(1), uint64(2), int64(0))
-	f.Add(uint64(9), uint64(9), int64(1_000_000))
-	f.Fuzz(func(t *testing.T, a, b uint64, grow int64) {
+	f.Add(uint64(1), uint64(2), int64(0), false)
+	f.Add(uint64(9), uint64(9), int64(1_000_000), false)
+	f.Add(uint64(3), uint64(4), int64(1_000_000), true)
+	f.Fuzz(func(t *testing.T, a, b uint64, grow int64, hold bool) {
 		s := newScene(rand.New(rand.NewPCG(a, b)))
+		s.hold = hold
 		if grow > 0 {
 			grow = max(grow, int64(s.end)/1000)
 		}

@@ -22,6 +22,7 @@ type naive struct {
 	limits   []int64 // by change; −1: none
 	flushes  []int   // by change: how often the carrier was lost so far
 	overtake bool
+	hold     bool // the last change goes on beyond the end
 
 	state   uint64 // of the generator
 	bad     bool
@@ -94,6 +95,15 @@ func (m *naive) served(t time.Duration) *big.Int {
 	return d.Div(d.Add(d, m.begin(i)), big.NewInt(1000))
 }
 
+// takes is how long a change needs for a service in bit/s × ns, rounded up.
+func (m *naive) takes(i int, service *big.Int) time.Duration {
+	d, part := new(big.Int).DivMod(service, big.NewInt(int64(m.tape[i].Capacity())), new(big.Int))
+	if part.Sign() > 0 {
+		d.Add(d, big.NewInt(1))
+	}
+	return time.Duration(d.Int64())
+}
+
 // draw is SplitMix64 as its authors wrote it.
 func (m *naive) draw() uint64 {
 	m.state += 0x9e3779b97f4a7c15
@@ -113,16 +123,27 @@ func happens(draw uint32, p trace.Prob) bool {
 func (m *naive) packet(now time.Duration, bytes int) Verdict {
 	now = max(now, m.lastNow)
 	i := m.inForce(now)
-	if i < 0 || now >= m.end {
+	if i < 0 || now >= m.end && !m.hold {
 		return Verdict{Fate: Unknown}
 	}
 	const packetUnit = 8_000_000
-	served := m.served(now)
-	v := new(big.Int).Set(served)
+	var last *place // of who waits
 	if n := len(m.queue); n > 0 && m.queue[n-1].left > now && m.queue[n-1].flushes == m.flushes[i] {
-		v.Set(m.queue[n-1].v)
+		last = &m.queue[n-1]
 	}
-	backlog := new(big.Int).Sub(v, served)
+	v, backlog := new(big.Int), new(big.Int)
+	switch {
+	case now < m.end:
+		served := m.served(now)
+		v.Set(served)
+		if last != nil {
+			v.Set(last.v)
+		}
+		backlog.Sub(v, served)
+	case last != nil:
+		backlog.Mul(big.NewInt(int64(last.left-now)), big.NewInt(int64(m.tape[i].Capacity())))
+		backlog.Div(backlog, big.NewInt(1000))
+	}
 	up, over := new(big.Int).DivMod(backlog, big.NewInt(packetUnit), new(big.Int))
 	out := Verdict{Backlog: up.Int64()}
 	occupied := up.Int64()
@@ -137,25 +158,30 @@ func (m *naive) packet(now time.Duration, bytes int) Verdict {
 		m.lastNow, out.Fate = now, Full
 		return out
 	}
+	j, left := len(m.tape)-1, now
+	bits := new(big.Int).Mul(big.NewInt(int64(bytes)*packetUnit), big.NewInt(1000))
 	v.Add(v, big.NewInt(int64(bytes)*packetUnit))
-	exact := new(big.Int).Mul(v, big.NewInt(1000))
-	if exact.Cmp(m.begin(len(m.tape))) > 0 {
+	exact, whole := new(big.Int).Mul(v, big.NewInt(1000)), m.begin(len(m.tape))
+	switch {
+	case now < m.end && exact.Cmp(whole) <= 0:
+		j = 0
+		for k := range m.tape {
+			if m.begin(k).Cmp(exact) < 0 {
+				j = k
+			}
+		}
+		left = min(m.tape[j].at+m.takes(j, exact.Sub(exact, m.begin(j))), m.until(j))
+	case !m.hold || m.tape[j].Capacity() == 0:
 		return Verdict{Fate: Unknown}
+	case now < m.end: // the tape's whole units, and what is left over at the last rate
+		units := new(big.Int).Div(whole, big.NewInt(1000))
+		left = m.end + m.takes(j, exact.Sub(exact, units.Mul(units, big.NewInt(1000))))
+	case last != nil:
+		left = last.left + m.takes(j, bits)
+	default:
+		left = now + m.takes(j, bits)
 	}
 	m.lastNow = now
-	j := 0
-	for k := range m.tape {
-		if m.begin(k).Cmp(exact) < 0 {
-			j = k
-		}
-	}
-	rest := exact.Sub(exact, m.begin(j))
-	rate := big.NewInt(int64(m.tape[j].Capacity()))
-	wait, part := new(big.Int).DivMod(rest, rate, new(big.Int))
-	if part.Sign() > 0 {
-		wait.Add(wait, big.NewInt(1))
-	}
-	left := min(m.tape[j].at+time.Duration(wait.Int64()), m.until(j))
 	m.queue = append(m.queue, place{v, left, m.flushes[i]})
 	if m.flushes[j] != m.flushes[i] {
 		out.Fate = Outage
