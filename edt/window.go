@@ -207,12 +207,12 @@ func (w *Window) Cuts(to time.Duration) int {
 	return int((uint64(to) - last.T) / (maxNano / last.Rate))
 }
 
-// Keep drops all steps but the last one, for who has copied them, and returns how
-// many. oldest is the position at which the earliest of them that is still needed
-// begins.
+// Keep drops all steps but the last one and the one before it, by which a state goes
+// that replaces the last one, for who has copied them, and returns how many. oldest is
+// the position at which the earliest of them that is still needed begins.
 func (w *Window) Keep(oldest uint64) int {
 	w.oldest = oldest
-	n := max(len(w.steps)-1, 0)
+	n := max(len(w.steps)-2, 0)
 	w.steps = append(w.steps[:0], w.steps[n:]...)
 	return n
 }
