@@ -337,15 +337,39 @@ func TestTapeChange(t *testing.T) {
 	set(t, tape, 50*ms, rate(trace.Mbit)) // and it goes on from there
 
 	// It needs room for what is kept besides, and takes nothing where there is none.
-	for i := 0; tape.Room() > 8; i++ {
-		set(t, tape, tape.End()+ms, rate(trace.BitRate(i)))
+	for _, spare := range []int{0, -1} {
+		tape := plain(64)
+		tape.Begin(trace.Queue{}, mtu, 1, false)
+		tape.Publish()
+		for i := range 10 {
+			set(t, tape, time.Duration(i)*ms, rate(trace.BitRate(i)))
+		}
+		for tape.Room() > 11+spare {
+			set(t, tape, tape.End()+ms, rate(trace.BitRate(tape.Room())))
+		}
+		before, _, _ := ring(tape)
+		err := tape.Change(0, 9*ms+1, rate(1)) // ten steps and one more
+		after, _, _ := ring(tape)
+		if spare == 0 && (err != nil || len(after) != 11 || tape.End() != 9*ms+1) {
+			t.Errorf("with room: %v, %d steps, ends at %v", err, len(after), tape.End())
+		}
+		if spare < 0 && (!errors.Is(err, ErrFull) || cmp.Diff(before, after, exactly) != "") {
+			t.Errorf("without room: %v, %d steps, before %d", err, len(after), len(before))
+		}
 	}
-	before, _, _ := ring(tape)
-	if err := tape.Change(35*ms, tape.End(), rate(1)); !errors.Is(err, ErrFull) {
-		t.Errorf("got %v", err)
-	}
-	if after, _, _ := ring(tape); cmp.Diff(before, after, exactly) != "" {
-		t.Errorf("changed all the same\n%s", cmp.Diff(before, after, exactly))
+}
+
+// However much a tape has served, what counts is the part that is kept.
+func TestTapeGoesOn(t *testing.T) {
+	tape := plain(1024)
+	tape.Begin(trace.Queue{}, mtu, 1, false)
+	set(t, tape, 0, rate(edt.MaxRate))
+	tape.Publish()
+	for at := time.Second; at < time.Minute; at += time.Second {
+		tape.Pass(at)
+		if err := tape.Extend(at + time.Second); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
