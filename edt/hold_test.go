@@ -41,33 +41,29 @@ func TestHeldIsExtended(t *testing.T) {
 	}
 }
 
-// What cannot leave because the held rate is 0 is unknown, and changes nothing.
+// What could not leave because the held rate is 0 is not held.
 func TestHeldStall(t *testing.T) {
-	q := trace.Queue{LimitBytes: 6000}
+	q := trace.Queue{LimitBytes: 60_000}
 	w := window(t, q, 10*ms, change{0, up(12 * trace.Mbit)}, change{5 * ms, up(0)})
 	w.Hold()
 	m := NewModel(w, 1, false)
-	for k := range 5 {
+	for k := range 7 {
 		want := Verdict{Left: time.Duration(k+1) * ms, Backlog: int64(k) * 1500}
 		want.Arrived = want.Left
-		if k == 4 {
-			want = Verdict{Fate: Full, Backlog: 6000}
+		if k >= 5 {
+			want = Verdict{Fate: Full, Backlog: 7500}
 		}
 		if got := m.Packet(0, 1500); got != want {
 			t.Fatalf("packet %d: got %+v, want %+v", k, got, want)
 		}
 	}
-	before := *m.Counters()
 	for _, at := range []time.Duration{6 * ms, 10 * ms, time.Hour} {
-		if got := m.Packet(at, 1500); got.Fate != Unknown {
+		if got := m.Packet(at, 1500); got != (Verdict{Fate: Full}) {
 			t.Errorf("at %v: got %+v", at, got)
 		}
 	}
-	if *m.Counters() != before {
-		t.Errorf("counted %+v, before %+v", *m.Counters(), before)
-	}
-	if got := m.Packet(time.Hour, 6001); got.Fate != Full {
-		t.Errorf("more than the queue holds: got %+v", got)
+	if c := m.Counters(); c.Packets[Delivered] != 5 || c.Packets[Full] != 5 || c.Packets[Unknown] != 0 {
+		t.Errorf("counted %+v", c)
 	}
 }
 

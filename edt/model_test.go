@@ -459,7 +459,7 @@ func TestHeldAgainstNaive(t *testing.T) {
 		})
 	}
 	for f, n := range seen {
-		if n < 1000 {
+		if n < 1000 && Fate(f) != Unknown {
 			t.Errorf("%v: only %d packets of that fate: the scenes do not try it", Fate(f), n)
 		}
 	}

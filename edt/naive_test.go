@@ -171,8 +171,11 @@ func (m *naive) packet(now time.Duration, bytes int) Verdict {
 			}
 		}
 		left = min(m.tape[j].at+m.takes(j, exact.Sub(exact, m.begin(j))), m.until(j))
-	case !m.hold || m.tape[j].Capacity() == 0:
+	case !m.hold:
 		return Verdict{Fate: Unknown}
+	case m.tape[j].Capacity() == 0: // it would never leave
+		m.lastNow, out.Fate = now, Full
+		return out
 	case now < m.end: // the tape's whole units, and what is left over at the last rate
 		units := new(big.Int).Div(whole, big.NewInt(1000))
 		left = m.end + m.takes(j, exact.Sub(exact, units.Mul(units, big.NewInt(1000))))

@@ -58,10 +58,6 @@ func (c *comparison) netem(got, want *Netem, known bool) {
 		got, want trace.Prob
 	}{
 		{"loss", got.Loss, want.Loss},
-		{"gemodel p", got.GE.P, want.GE.P},
-		{"gemodel r", got.GE.R, want.GE.R},
-		{"gemodel loss in the bad state", got.GE.LossBad, want.GE.LossBad},
-		{"gemodel loss in the good state", got.GE.LossGood, want.GE.LossGood},
 		{"state p13", got.Markov.P13, want.Markov.P13},
 		{"state p31", got.Markov.P31, want.Markov.P31},
 		{"state p32", got.Markov.P32, want.Markov.P32},
@@ -73,7 +69,29 @@ func (c *comparison) netem(got, want *Netem, known bool) {
 	} {
 		c.prob(p.name, p.got, p.want)
 	}
+	c.gilbert(got.GE, want.GE)
 	same(c, "gap", got.Gap, want.Gap)
+}
+
+// gilbert compares chains of Gilbert and Elliott.
+func (c *comparison) gilbert(got, want trace.GE) {
+	c.prob("gemodel p", got.P, want.P)
+	c.prob("gemodel r", got.R, want.R)
+	c.prob("gemodel loss in the bad state", got.LossBad, want.LossBad)
+	c.prob("gemodel loss in the good state", got.LossGood, want.LossGood)
+}
+
+// fq compares what lets packets go when a program says.
+func (c *comparison) fq(got, want *FQ) {
+	same(c, "limit", got.LimitPackets, want.LimitPackets)
+	same(c, "flow limit", got.FlowLimitPackets, want.FlowLimitPackets)
+	same(c, "quantum", got.QuantumBytes, want.QuantumBytes)
+	same(c, "initial quantum", got.InitialQuantumBytes, want.InitialQuantumBytes)
+	same(c, "pacing", got.Pacing, want.Pacing)
+	same(c, "orphan mask", got.OrphanMask, want.OrphanMask)
+	same(c, "timer slack", got.TimerSlack, want.TimerSlack)
+	same(c, "horizon", got.Horizon, want.Horizon)
+	same(c, "horizon cap", got.HorizonCap, want.HorizonCap)
 }
 
 // tbf compares a bucket. limits false leaves the queue's limit out.

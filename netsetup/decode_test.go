@@ -56,6 +56,9 @@ func TestDecodeGolden(t *testing.T) {
 			case "fq_codel":
 				want = goldenFQCoDel[spec]
 				got, err = DecodeFQCoDel(info.Options)
+			case "fq":
+				want = goldenFQ[spec]
+				got, err = DecodeFQ(info.Options)
 			case "class":
 				want := inTicks(goldenClass[spec])
 				if spec == "below-1us" {
@@ -129,8 +132,10 @@ func TestDecodeTruncated(t *testing.T) {
 				"netem":    func(b []byte) error { _, err := DecodeNetem(b); return err },
 				"cake":     func(b []byte) error { _, err := DecodeCAKE(b); return err },
 				"fq_codel": func(b []byte) error { _, err := DecodeFQCoDel(b); return err },
+				"fq":       func(b []byte) error { _, err := DecodeFQ(b); return err },
 			} {
-				if err := decode(cut); kind == room && n%4 != 0 && err == nil {
+				padding := kind == "fq" && n > len(info.Options)-4 // is all that is cut off
+				if err := decode(cut); kind == room && n%4 != 0 && !padding && err == nil {
 					t.Errorf("%s: options of %d bytes: no error", g.name, n)
 				}
 			}
@@ -337,6 +342,8 @@ func TestDecodeErrors(t *testing.T) {
 			return err
 		}, "decode cake: rate 18446744073709551615 bytes/s: too large"},
 		{"fq_codel short", func() error { _, err := DecodeFQCoDel([]byte{6, 0, 2, 0, 3, 0}); return err }, "decode fq_codel: attribute 2: 2 bytes of 4: truncated"},
+		{"fq short", func() error { _, err := DecodeFQ([]byte{7, 0, 14, 0, 3, 0, 0, 0}); return err }, "decode fq: attribute 14: 3 bytes of 4: truncated"},
+		{"fq's horizon short", func() error { _, err := DecodeFQ([]byte{4, 0, 15, 0}); return err }, "decode fq: attribute 15: 0 bytes of 1: truncated"},
 		{"fq_codel's statistics short", func() error { _, err := DecodeFQCoDelStats(make([]byte, 12)); return err }, "decode fq_codel's statistics: 12 bytes of 40: truncated"},
 		{"fq_codel's class", func() error {
 			_, err := DecodeFQCoDelStats(append([]byte{1, 0, 0, 0}, make([]byte, 36)...))

@@ -34,22 +34,28 @@ func (l *Link) window() int {
 
 // checkExact verifies what a link with departures by arithmetic is asked for.
 func (l *Link) checkExact() error {
+	_, err := l.unfit()
+	return err
+}
+
+// unfit is checkExact, with the key of a topology that is at fault.
+func (l *Link) unfit() (key string, err error) {
 	m := &l.Impair
 	switch {
 	case !l.exact() && l.Window != 0:
-		return fmt.Errorf("a window with shaper %s: only %s has one", l.Shaper, ShaperEDT)
+		return "window", fmt.Errorf("a window with shaper %s: only %s has one", l.Shaper, ShaperEDT)
 	case !l.exact():
-		return nil
+		return "", nil
 	case l.Window != 0 && (l.Window < MinWindow || l.Window > MaxWindow):
-		return fmt.Errorf("window outside %d to %d steps", MinWindow, MaxWindow)
+		return "window", fmt.Errorf("window outside %d to %d steps", MinWindow, MaxWindow)
 	case l.Queue.Kind != trace.DropTail:
-		return fmt.Errorf("departures are decided when a packet arrives, so that no queue of kind %s can decide later: leave the kind out, or write backend: qdisc", l.Queue.Kind)
+		return "queue", fmt.Errorf("departures are decided when a packet arrives, so that no queue of kind %s can decide later: leave the kind out, or write backend: qdisc", l.Queue.Kind)
 	case l.Tree != TreeSeparated:
-		return fmt.Errorf("backend %s has no tree of qdiscs: leave tree out, or write backend: qdisc", ShaperEDT)
+		return "tree", fmt.Errorf("backend %s has no tree of qdiscs: leave tree out, or write backend: qdisc", ShaperEDT)
 	case l.Bridge:
-		return errors.New("on a bridge, packets belong to their sender until they leave, which then waits for its queue: leave bridge out, or write backend: qdisc")
+		return "bridge", errors.New("on a bridge, packets belong to their sender until they leave, which then waits for its queue: leave bridge out, or write backend: qdisc")
 	case l.Rate > edt.MaxRate:
-		return fmt.Errorf("rate %v: above %v, the most that backend: edt counts", l.Rate, edt.MaxRate)
+		return "rate", fmt.Errorf("rate %v: above %v, the most that backend: edt counts", l.Rate, edt.MaxRate)
 	}
 	for _, x := range []struct {
 		name string
@@ -60,17 +66,18 @@ func (l *Link) checkExact() error {
 		{"slot", m.Slots != (NetemSlots{}) || m.SlotShape.Name != "" || len(m.SlotShape.Table) > 0},
 	} {
 		if x.set {
-			return fmt.Errorf("%s is netem's alone: leave it out, or write backend: qdisc", x.name)
+			return "path", fmt.Errorf("%s is netem's alone: leave it out, or write backend: qdisc", x.name)
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // departures is the fq that lets packets go at the times that the program stamps. What
 // it may hold is no limit: the program has dropped what does not fit.
 func (l *Link) departures() request {
+	turn := uint32(l.MTU + headerBytes)
 	q := FQ{
-		LimitPackets: pathLimit, FlowLimitPackets: pathLimit, QuantumBytes: uint32(l.MTU + headerBytes),
+		LimitPackets: pathLimit, FlowLimitPackets: pathLimit, QuantumBytes: turn, InitialQuantumBytes: turn,
 		OrphanMask: 0xffff, Horizon: (1<<32 - 1) * time.Microsecond,
 	}
 	return request{kind: setFQ, handle: handleBottleneck, parent: parentRoot, fq: &q}

@@ -91,12 +91,21 @@ func (r *room) program(dev string) (*bpf.Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list filters of %s in %s: %w", dev, r.name, err)
 	}
-	for _, f := range filters {
-		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == bpf.Name {
-			return bpf.Open(uint32(b.Id))
-		}
+	if id := programOf(filters); id != 0 {
+		return bpf.Open(id)
 	}
 	return nil, fmt.Errorf("%s in %s has no program", dev, r.name)
+}
+
+// programOf is the number of the program that one of a device's filters runs; 0: none
+// does.
+func programOf(filters []netlink.Filter) uint32 {
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && b.Name == bpf.Name {
+			return uint32(b.Id)
+		}
+	}
+	return 0
 }
 
 // ExactEndpoint is one direction of a link with [ShaperEDT], opened for change. A tape's
@@ -391,31 +400,76 @@ func exactTold(t *bpf.Tape, at time.Duration) (told Told, limit int64) {
 }
 
 // exactStatus is what the kernel says of a direction of a link with departures by
-// arithmetic.
-func (k *kernel) exactStatus(namespace string, l *Link, d trace.Direction) (DirStatus, error) {
+// arithmetic, and in what that differs from a state that is to be in force; nil: none is
+// known.
+func (k *kernel) exactStatus(namespace string, l *Link, d trace.Direction, state *trace.State) (s DirStatus, differs []string, err error) {
 	r, err := k.room(namespace)
 	if err != nil {
-		return DirStatus{}, err
+		return s, nil, err
 	}
-	p, err := r.program(l.exactDevices(d)[0])
+	dev := l.exactDevices(d)[0]
+	p, err := r.program(dev)
 	if err != nil {
-		return DirStatus{}, err
+		return s, nil, err
 	}
 	defer p.Close()
 	at, err := now()
 	if err != nil {
-		return DirStatus{}, err
+		return s, nil, err
 	}
 	tape := p.Tape()
 	c, err := p.Counters(tape, at)
 	if err != nil {
-		return DirStatus{}, err
+		return s, nil, err
 	}
 	told, limit := exactTold(tape, at)
 	x := exactCounters(&c)
-	return DirStatus{
+	used := len(c.Waits)
+	for used > 0 && c.Waits[used-1] == 0 {
+		used--
+	}
+	s = DirStatus{
 		Rate: told.Rate, LimitBytes: limit, BacklogBytes: x.BacklogBytes, Bytes: x.Bytes, Packets: x.Packets, Drops: uint32(x.Drops),
 		Delay: told.Delay, Jitter: told.Jitter, Loss: trace.Prob(trace.State{Loss: told.Loss, GE: told.GE}.MeanLoss()), PathDrops: uint32(x.PathDrops),
-		OutageDrops: c.Packets[edt.Outage], Beyond: c.Beyond + c.Packets[edt.Unknown],
-	}, nil
+		Exact: &ExactStats{
+			OutageDrops: c.Packets[edt.Outage], Beyond: c.Beyond + c.Packets[edt.Unknown], MaxBacklog: c.Backlog,
+			Segmented: c.Segmented, Unstamped: c.Unstamped, QueueTimes: append([]uint64{}, c.Waits[:used]...),
+		},
+	}
+	if state != nil {
+		by := &comparison{what: fmt.Sprintf("program on %s in %s", dev, namespace)}
+		same(by, "rate", told.Rate, state.Capacity())
+		same(by, "delay", told.Delay, state.Delay)
+		same(by, "jitter", told.Jitter, state.Jitter)
+		by.prob("loss", told.Loss, state.Loss)
+		by.gilbert(told.GE, state.GE)
+		differs = by.out
+	}
+	return s, differs, nil
+}
+
+// exactDifferences says in what devices and their fq differ from what was set.
+func exactDifferences(o AddDepartures, v *view) ([]string, error) {
+	var out []string
+	want := o.Link.departures().fq
+	for _, dev := range o.Devices {
+		what := fmt.Sprintf("on %s in %s", dev, o.Namespace)
+		q := v.qdiscs[qdiscID{dev, handleBottleneck}]
+		if q.Kind != "fq" {
+			out = append(out, "missing: fq 1: "+what)
+		} else if got, err := DecodeFQ(q.Options); err != nil {
+			return nil, fmt.Errorf("fq 1: %s: %w", what, err)
+		} else {
+			c := &comparison{what: "fq 1: " + what}
+			c.fq(&got, want)
+			out = append(out, c.out...)
+		}
+		switch id := v.programs[dev]; {
+		case id == 0:
+			out = append(out, "missing: the filter with program "+bpf.Name+" "+what)
+		case id != v.programs[o.Devices[0]] && v.programs[o.Devices[0]] != 0:
+			out = append(out, fmt.Sprintf("program %s: is another one than that on %s, with which it shares the bottleneck", what, o.Devices[0]))
+		}
+	}
+	return out, nil
 }

@@ -61,6 +61,9 @@ func fuzzOptions(t *testing.T, b []byte) {
 	if q, err := DecodePrio(b); err == nil {
 		again(t, q, AppendPrio, DecodePrio)
 	}
+	if q, err := DecodeFQ(b); err == nil {
+		again(t, q, AppendFQ, DecodeFQ)
+	}
 	if q, err := DecodeFQCoDel(b); err == nil {
 		again(t, q, AppendFQCoDel, DecodeFQCoDel)
 	}

@@ -240,6 +240,18 @@ var goldenPrio = map[string]Prio{
 	"three": {Bands: 3, Map: [16]uint8{1, 2, 2, 2, 1, 2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}},
 }
 
+var goldenFQ = map[string]FQ{
+	"least": {QuantumBytes: 256},
+	"departures": {
+		LimitPackets: 1e6, FlowLimitPackets: 1e6, QuantumBytes: 1514, InitialQuantumBytes: 1514,
+		OrphanMask: 0xffff, Horizon: (1<<32 - 1) * time.Microsecond,
+	},
+	"others": {
+		LimitPackets: 1<<32 - 1, FlowLimitPackets: 1<<32 - 1, QuantumBytes: 1 << 20, InitialQuantumBytes: 90140, Pacing: true,
+		OrphanMask: 1, Horizon: 10 * time.Second, HorizonCap: true, TimerSlack: 10 * time.Microsecond,
+	},
+}
+
 // encodeGolden encodes what a golden case stands for, after AppendTC.
 func encodeGolden(b []byte, name string) ([]byte, error) {
 	room, spec, _ := strings.Cut(name, "/")
@@ -278,6 +290,10 @@ func encodeGolden(b []byte, name string) ([]byte, error) {
 		q, ok := goldenPrio[spec]
 		unknown = !ok
 		b, err = AppendPrio(b, q)
+	case "fq":
+		q, ok := goldenFQ[spec]
+		unknown = !ok
+		b, err = AppendFQ(b, q)
 	default:
 		unknown = true
 	}
@@ -444,6 +460,9 @@ func goldenNames() []string {
 	}
 	for k := range goldenPrio {
 		names = append(names, "prio/"+k)
+	}
+	for k := range goldenFQ {
+		names = append(names, "fq/"+k)
 	}
 	for k := range goldenTBF {
 		names = append(names, "tbf/"+k)

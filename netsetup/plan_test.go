@@ -49,6 +49,7 @@ func TestPlanGolden(t *testing.T) {
 		{"plan-no-netem.txt", ratesOnly, Features{IPv6: true, HTB: true}},
 		{"plan-ends.txt", read("testdata/good/ends.yaml"), allFeatures},
 		{"plan-shapes.txt", read("testdata/good/shapes.yaml"), allFeatures},
+		{"plan-exact.txt", read("testdata/good/exact.yaml"), allFeatures},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			p, err := NewPlan("demo", c.topology, c.features)
@@ -124,6 +125,9 @@ func TestPlanErrors(t *testing.T) {
 	netem.Path, htb.Shaper, delayed.Delay = PathNetem, ShaperHTB, time.Millisecond
 	cake, codel, doubled := DefaultLink("a"), DefaultLink("a"), DefaultLink("a")
 	cake.UseShaper(ShaperCAKE)
+	exact := DefaultLink("a")
+	exact.UseShaper(ShaperEDT)
+	exact.Delay = time.Millisecond
 	codel.Queue.Kind = CoDel
 	doubled.Path, doubled.Impair.Duplicate = PathNetem, 0.1
 	for _, c := range []struct {
@@ -141,6 +145,7 @@ func TestPlanErrors(t *testing.T) {
 		{"cake", "demo", cake, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: cake (CONFIG_NET_SCH_CAKE, module sch_cake); choose another shaper"},
 		{"codel", "demo", codel, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: fq_codel (CONFIG_NET_SCH_FQ_CODEL, module sch_fq_codel); leave the queue's kind out"},
 		{"duplicates", "demo", doubled, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: duplication in a path"},
+		{"edt", "demo", exact, Features{HTB: true, Netem: true}, true, "link a: not supported by this kernel: backend: edt (root on the machine itself, not in a user namespace as --rootless has it; CONFIG_BPF_SYSCALL, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_FQ, modules sch_ingress, cls_bpf, sch_fq): linkup check says what is missing; write backend: qdisc"},
 		{"htb", "demo", htb, Features{Netem: true}, true, "link a: not supported by this kernel: htb (CONFIG_NET_SCH_HTB, module sch_htb); write shaper: tbf"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,6 +154,24 @@ func TestPlanErrors(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+// A link with departures by arithmetic needs no netem for its delay, no IFB and none of
+// the other shapers.
+func TestPlanExactNeeds(t *testing.T) {
+	l := DefaultLink("a")
+	l.UseShaper(ShaperEDT)
+	l.Path, l.Delay, l.Impair.Loss = PathNetem, time.Millisecond, 0.1
+	p, err := NewPlan("demo", &Topology{Links: []Link{l}}, Features{EDT: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := planText(p)
+	for _, no := range []string{"ifb", "netem", "tbf", "htb", "mirred"} {
+		if strings.Contains(text, no) {
+			t.Errorf("the plan has %s:\n%s", no, text)
+		}
 	}
 }
 
@@ -241,4 +264,7 @@ func TestScriptText(t *testing.T) {
 	p.Topology.Links[0].Rate = 0
 	_, err = p.Script()
 	wantError(t, err, "link a: tc has no words for rate: 0: write a rate above 0")
+	p.Topology.Links[0].UseShaper(ShaperEDT)
+	_, err = p.Script()
+	wantError(t, err, "link a: tc cannot tell the program of backend: edt its tape: write backend: qdisc, or let linkup up build it")
 }

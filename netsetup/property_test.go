@@ -175,6 +175,15 @@ func (d draw) fqCoDel() FQCoDel {
 	}
 }
 
+func (d draw) fq() FQ {
+	return FQ{
+		LimitPackets: uint32(d.upTo(math.MaxUint32)), FlowLimitPackets: uint32(d.upTo(math.MaxUint32)),
+		QuantumBytes: uint32(MinFQQuantum + d.upTo(MaxFQQuantum-MinFQQuantum)), InitialQuantumBytes: uint32(d.upTo(MaxFQQuantum)),
+		Pacing: d.bool(), OrphanMask: uint32(d.upTo(math.MaxUint32)), Horizon: time.Duration(d.upTo(math.MaxUint32)) * time.Microsecond,
+		HorizonCap: d.bool(), TimerSlack: time.Duration(d.upTo(math.MaxUint32)),
+	}
+}
+
 // wireRate is what the wire holds of a rate.
 func wireRate(r trace.BitRate) trace.BitRate {
 	if r == 0 {
@@ -270,5 +279,9 @@ func TestRoundTrip(t *testing.T) {
 		codel := d.fqCoDel()
 		gotCoDel, err := DecodeFQCoDel(options(AppendFQCoDel(buf[:0], codel)))
 		check("fq_codel", codel, codel, gotCoDel, err)
+
+		fq := d.fq()
+		gotFQ, err := DecodeFQ(options(AppendFQ(buf[:0], fq)))
+		check("fq", fq, fq, gotFQ, err)
 	}
 }

@@ -26,11 +26,15 @@ func TestReadBackRandom(t *testing.T) {
 		name string
 		tell func(s *scratch, d draw) (sent, want, got any, err error)
 	}{
-		{"tbf", tellTBF}, {"htb", tellClass}, {"netem", tellNetem}, {"cake", tellCAKE}, {"fq_codel", tellFQCoDel},
+		{"tbf", tellTBF}, {"htb", tellClass}, {"netem", tellNetem}, {"cake", tellCAKE}, {"fq_codel", tellFQCoDel}, {"fq", tellFQ},
 	}
 	for i, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
-			privtest.Require(t, "ifb", k.name)
+			feature := k.name
+			if feature == "fq" {
+				feature = featureEDT
+			}
+			privtest.Require(t, "ifb", feature)
 			inScratch(t, func(s *scratch) error {
 				d := draw{rand.New(rand.NewPCG(uint64(i), 11))}
 				if k.name == "htb" {
@@ -200,4 +204,14 @@ func tellFQCoDel(s *scratch, d draw) (sent, want, got any, err error) {
 		}
 	}
 	return q, w, back, err
+}
+
+func tellFQ(s *scratch, d draw) (sent, want, got any, err error) {
+	q := d.fq()
+	options, err := s.told(func(b []byte) ([]byte, error) { return AppendFQ(b, q) })
+	if err != nil {
+		return q, nil, nil, err
+	}
+	back, err := DecodeFQ(options)
+	return q, q, back, err
 }

@@ -73,6 +73,36 @@ type LinkStatus struct {
 	Down         DirStatus  `json:"down"`
 }
 
+// ExactStats is what the program of backend: edt counts besides, since the link was
+// built.
+type ExactStats struct {
+	OutageDrops uint64 `json:"outage_drops"` // packets without carrier, or that waited when it was lost
+	Beyond      uint64 `json:"beyond"`       // packets whose steps were not known in time
+	MaxBacklog  uint64 `json:"max_backlog_bytes"`
+	Segmented   uint64 `json:"segmented"` // packets that stood for several on the wire, and are one to the queue
+	Unstamped   uint64 `json:"unstamped"` // packets that the kernel would not stamp, and that did not wait
+
+	// QueueTimes counts packets by their time in the queue, with the time to be sent:
+	// class k is below 2^k ns and no less than half of it; the 40th has no end. Classes
+	// above the last one with a packet are left out.
+	QueueTimes []uint64 `json:"queue_times"`
+}
+
+// QueueTime is the time in the queue that a share of the packets stayed below, 0 to 1,
+// rounded up to a power of two of ns; 0 where none was counted.
+func (s *ExactStats) QueueTime(share float64) time.Duration {
+	var all, sum uint64
+	for _, n := range s.QueueTimes {
+		all += n
+	}
+	for k, n := range s.QueueTimes {
+		if sum += n; all > 0 && float64(sum) >= share*float64(all) {
+			return 1 << k
+		}
+	}
+	return 0
+}
+
 // DirStatus is what the kernel says of one direction.
 type DirStatus struct {
 	Rate         trace.BitRate `json:"rate_bit_s"`                    // of the token bucket in force; 0: closed, or pulsed
@@ -88,8 +118,7 @@ type DirStatus struct {
 	Loss         trace.Prob    `json:"loss"` // mean, of a chain its stationary loss
 	PathDrops    uint32        `json:"path_drops"`
 
-	OutageDrops uint64 `json:"outage_drops,omitempty"` // with backend edt: without carrier, or when it was lost while they waited
-	Beyond      uint64 `json:"beyond,omitempty"`       // with backend edt: packets whose steps were not known in time
+	Exact *ExactStats `json:"exact,omitempty"` // of backend: edt
 
 	CAKE  *CAKEStats    `json:"cake,omitempty"`  // of shaper: cake
 	CoDel *FQCoDelStats `json:"codel,omitempty"` // of a queue of kind codel

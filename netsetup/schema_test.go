@@ -20,7 +20,8 @@ import (
 // lies between parts, in arithmetic, or in the text of the file.
 var onlyParser = []string{
 	"address-automatic", "address-bridge-one", "address-bridge-two", "address-broadcast", "address-network", "address-twice", "anchor",
-	"cross-bridge", "cross-nested", "delay-without-path", "end-host-false", "end-same", "gateway-bridge", "gateway-outside",
+	"cross-bridge", "cross-nested", "delay-without-path", "edt-bridge", "edt-cake", "edt-path", "edt-queue", "edt-shaper", "edt-tree", "edt-window-alone",
+	"end-host-false", "end-same", "gateway-bridge", "gateway-outside",
 	"hops-bridge", "interface-and-vlan", "interface-twice", "network-host-bits", "network-small",
 	"one-address-bridge", "one-address-clash", "one-address-loopback", "queue-mtu", "two-documents",
 }

@@ -11,9 +11,13 @@ import (
 // in, but for the seeds of what netem draws, which the tc of older systems
 // cannot say. It fails where a link is to hold everything, rate 0: tc always
 // gives a bucket's size in bytes, and such a bucket is never closed
-// (net/sched/sch_tbf.c: tbf_change, psched_l2t_ns counts the mpu).
+// (net/sched/sch_tbf.c: tbf_change, psched_l2t_ns counts the mpu); and of links with
+// [ShaperEDT], whose program tc can load but not tell a tape.
 func (p *Plan) Script() (string, error) {
 	for _, l := range p.Topology.Links {
+		if l.exact() {
+			return "", fmt.Errorf("link %s: tc cannot tell the program of backend: edt its tape: write backend: qdisc, or let linkup up build it", l.Name)
+		}
 		if l.Rate == 0 {
 			return "", fmt.Errorf("link %s: tc has no words for rate: 0: write a rate above 0", l.Name)
 		}

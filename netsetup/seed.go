@@ -19,7 +19,7 @@ const (
 )
 
 // needsEDT is what backend: edt needs of a kernel.
-const needsEDT = "CONFIG_BPF_SYSCALL, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_FQ, modules sch_ingress, cls_bpf, sch_fq"
+const needsEDT = "root on the machine itself, not in a user namespace as --rootless has it; CONFIG_BPF_SYSCALL, CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF, CONFIG_NET_SCH_FQ, modules sch_ingress, cls_bpf, sch_fq"
 
 // Warnings says what links on this kernel cannot do exactly, although they can
 // be built.

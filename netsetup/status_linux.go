@@ -91,13 +91,13 @@ func Status(run string) (*RunStatus, error) {
 		v := views[Namespace(run, l.Name)]
 		x := linkStatus(p, i, l, v)
 		if l.exact() && v != nil {
-			for d, to := range []*DirStatus{&x.Up, &x.Down} {
-				got, err := k.exactStatus(Namespace(run, l.Name), &l, trace.Direction(d))
+			for d, to := range []*DirStatus{trace.Down: &x.Down, trace.Up: &x.Up} {
+				d := trace.Direction(d)
+				got, differs, err := k.exactStatus(Namespace(run, l.Name), &l, d, r.state(&l, d))
 				if err != nil { // missing, which is said already, or not ours
-					s.Differences = append(s.Differences, fmt.Sprintf("link %s: %v", l.Name, err))
-					continue
+					differs = []string{fmt.Sprintf("link %s: %v", l.Name, err)}
 				}
-				*to = got
+				*to, s.Differences = got, append(s.Differences, differs...)
 			}
 		}
 		s.Links = append(s.Links, x)
@@ -105,16 +105,29 @@ func Status(run string) (*RunStatus, error) {
 	return s, nil
 }
 
+// state is what a direction of a link is in; nil: a replay is under way, or was killed.
+func (r *record) state(l *Link, d trace.Direction) *trace.State {
+	if r.Replaying {
+		return nil
+	}
+	s, ok := r.Applied[trace.LinkDir{Link: l.Name, Dir: d}.String()]
+	if !ok {
+		s = stateOf(*l)
+	}
+	return &s
+}
+
 // view is what a namespace holds.
 type view struct {
-	links   map[string]netlink.Link
-	addrs   map[string]bool // "dev prefix"
-	routes  map[string]bool // by routeKey
-	rules   map[string]bool // by ruleKey
-	neighs  map[string]bool // "dev address MAC", permanent ones
-	filters map[string]bool // "dev": has an egress filter
-	qdiscs  map[qdiscID]QdiscInfo
-	classes map[string]trace.BitRate // rate of the HTB class, by device
+	links    map[string]netlink.Link
+	addrs    map[string]bool   // "dev prefix"
+	routes   map[string]bool   // by routeKey
+	rules    map[string]bool   // by ruleKey
+	neighs   map[string]bool   // "dev address MAC", permanent ones
+	filters  map[string]bool   // "dev": has an egress filter
+	programs map[string]uint32 // "dev": the program that decides on departures
+	qdiscs   map[qdiscID]QdiscInfo
+	classes  map[string]trace.BitRate // rate of the HTB class, by device
 }
 
 type qdiscID struct {
@@ -130,7 +143,7 @@ func (k *kernel) look(namespace string) (*view, error) {
 	}
 	v := &view{
 		links: make(map[string]netlink.Link), addrs: make(map[string]bool), routes: make(map[string]bool),
-		rules: make(map[string]bool), neighs: make(map[string]bool), filters: make(map[string]bool),
+		rules: make(map[string]bool), neighs: make(map[string]bool), filters: make(map[string]bool), programs: make(map[string]uint32),
 	}
 	links, err := r.links.LinkList()
 	if err != nil {
@@ -142,7 +155,7 @@ func (k *kernel) look(namespace string) (*view, error) {
 		v.links[name], names[l.Attrs().Index] = l, name
 		filters, err := r.links.FilterList(l, netlink.HANDLE_MIN_EGRESS)
 		if err == nil && len(filters) > 0 {
-			v.filters[name] = true
+			v.filters[name], v.programs[name] = true, programOf(filters)
 		}
 	}
 	addrs, err := r.links.AddrList(nil, netlink.FAMILY_ALL)
@@ -305,6 +318,10 @@ func (k *kernel) differences(op Op, views map[string]*view) ([]string, error) {
 	case Redirect:
 		if v := views[o.Namespace]; v != nil {
 			present = v.filters[o.Device]
+		}
+	case AddDepartures:
+		if v := views[o.Namespace]; v != nil {
+			return exactDifferences(o, v)
 		}
 	default:
 		return k.moreDifferences(op, views), nil

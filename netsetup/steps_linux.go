@@ -217,12 +217,6 @@ func (k *kernel) moreDifferences(op Op, views map[string]*view) []string {
 		if v := views[o.Namespace]; v != nil {
 			present = v.rules[ruleKey(&net.IPNet{IP: o.From.AsSlice(), Mask: net.CIDRMask(o.From.BitLen(), o.From.BitLen())}, o.Table, o.Priority)]
 		}
-	case AddDepartures:
-		if v := views[o.Namespace]; v != nil {
-			for _, dev := range o.Devices {
-				present = present && v.filters[dev] && v.qdisc(dev, handleBottleneck) == "fq"
-			}
-		}
 	case AddNested:
 		if v := views[o.Namespace]; v != nil {
 			present = v.qdisc(o.Device, handleBottleneck) == string(o.Link.Shaper) && (!o.Netem || v.qdisc(o.Device, handleLoss) == "netem")

@@ -51,6 +51,11 @@ var sweepCases = []sweepCase{
 		t.Links[0].Sender = LinkEnd{Interface: "cable0"}
 		return t
 	}},
+	{name: "edt", features: []string{"ifb", "tbf", featureEDT}, topology: func(testing.TB) *Topology {
+		t := links("a")
+		t.Links[0].UseShaper(ShaperEDT)
+		return t
+	}},
 	{name: "path", features: []string{"ifb", "tbf", "netem"}, topology: func(testing.TB) *Topology {
 		t := &Topology{Links: []Link{DefaultLink("a")}}
 		t.Links[0].Path, t.Links[0].Delay = PathNetem, 20*time.Millisecond

@@ -169,7 +169,7 @@ func ReadTopology(file string) (*Topology, error) {
 //	links:
 //	  att: {}               # every default
 //	  vzw:
-//	    shaper: htb         # auto (default), tbf, htb, pulse or cake
+//	    shaper: htb         # auto (default), tbf, htb, pulse, cake or edt
 //	    queue: 300KB        # or a duration, which follows the rate: 200ms; or {limit: 200ms, kind: codel}
 //	    mtu: 1500
 //	    path: netem         # auto (default), netem or none; or a mapping of what it does, docs/paths.md
@@ -221,6 +221,7 @@ func ParseTopology(name string, data []byte) (*Topology, error) {
 
 func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes) {
 	l := DefaultLink(key.Name())
+	before := faults(doc)
 	if l.Name == SenderEnd || l.Name == ReceiverEnd {
 		key.Errorf("%s names an end of every run: choose another name for the link", l.Name)
 	}
@@ -294,10 +295,13 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 		cakeNode.Errorf("these are parameters of CAKE: write shaper: cake beside them, or leave them out")
 	}
 	at := linkNodes{key: key}
-	before := faults(doc)
 	l.parseShape(m, &at)
-	if err := l.checkExact(); err != nil && faults(doc) == before {
-		key.Errorf("%v", err)
+	if name, err := l.unfit(); err != nil && faults(doc) == before {
+		n, ok := m.Get(name)
+		if !ok {
+			n = key
+		}
+		n.Errorf("%v", err)
 	}
 	m.Done()
 	return l, at

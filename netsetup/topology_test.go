@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"linktape/edt"
 	"linktape/trace"
 )
 
@@ -153,6 +154,18 @@ func TestParseShapers(t *testing.T) {
 			l.Shaper, l.Tick, l.Queue = ShaperPulse, time.Millisecond, trace.Queue{Kind: CAKEQueue}
 			l.CAKE.RTT = 50 * time.Millisecond
 		}},
+		{"{backend: qdisc}", func(l *Link) {}},
+		{"{backend: qdisc, shaper: tbf}", func(l *Link) { l.Shaper = ShaperTBF }},
+		{"{backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},
+		{"{shaper: auto, backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},
+		{"{shaper: edt, backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},
+		{"{shaper: edt, queue: 200ms, window: 256}", func(l *Link) {
+			l.Shaper, l.Window, l.Queue = ShaperEDT, 256, trace.Queue{Kind: trace.DropTail, LimitTime: 200 * time.Millisecond}
+		}},
+		{"{backend: edt, window: 524288, path: {delay: 10ms, jitter: 1ms, in_order: false, loss: 1%}}", func(l *Link) {
+			l.Shaper, l.Window, l.Path, l.Delay = ShaperEDT, 524288, PathNetem, 10*time.Millisecond
+			l.Impair = Impairments{Jitter: time.Millisecond, Loss: 0.01, Overtake: true}
+		}},
 		{"{shaper: pulse, queue: {kind: codel, limit: 1s}}", func(l *Link) {
 			l.Shaper, l.Queue = ShaperPulse, trace.Queue{Kind: CoDel, LimitTime: time.Second}
 		}},
@@ -187,6 +200,11 @@ func TestUseShaper(t *testing.T) {
 		{ShaperCAKE, set, trace.Queue{Kind: CAKEQueue, LimitBytes: 50_000}},
 		{ShaperAuto, trace.Queue{Kind: CAKEQueue, LimitBytes: 50_000}, set},
 		{ShaperTBF, trace.Queue{Kind: CoDel, LimitTime: time.Second}, trace.Queue{Kind: CoDel, LimitTime: time.Second}},
+		{ShaperEDT, set, set},
+		{ShaperEDT, unset, unset},
+		{ShaperEDT, trace.Queue{Kind: CoDel, LimitTime: time.Second}, trace.Queue{Kind: trace.DropTail, LimitTime: time.Second}},
+		{ShaperEDT, trace.Queue{Kind: CAKEQueue, LimitBytes: 50_000}, set},
+		{ShaperEDT, trace.Queue{Kind: CAKEQueue}, unset},
 	} {
 		l.Queue = c.queue
 		if l.UseShaper(c.shaper); l.Shaper != c.shaper || l.Queue != c.want {
@@ -234,6 +252,15 @@ func TestTopologyCheck(t *testing.T) {
 		{"pulse in a nested tree", func(l *Link) { l.Shaper, l.Tree = ShaperPulse, TreeNested }, "topology: link att: tree nested has netem below the bucket, where the plug of a pulse would be"},
 		{"tick", func(l *Link) { l.Shaper, l.Tick = ShaperPulse, time.Second }, "topology: link att: tick 1s: outside 1ms to 10ms"},
 		{"tick alone", func(l *Link) { l.Tick = time.Millisecond }, "topology: link att: a tick with shaper auto: only pulse has one"},
+		{"edt", func(l *Link) { l.Shaper, l.Window = ShaperEDT, MinWindow }, ""},
+		{"edt over CoDel", func(l *Link) { l.Shaper, l.Queue.Kind = ShaperEDT, CoDel }, "topology: link att: departures are decided when a packet arrives, so that no queue of kind codel can decide later: leave the kind out, or write backend: qdisc"},
+		{"edt over CAKE", func(l *Link) { l.Shaper, l.Queue.Kind = ShaperEDT, CAKEQueue }, "topology: link att: shaper edt with a queue of kind \"cake\""},
+		{"edt in a tree", func(l *Link) { l.Shaper, l.Tree = ShaperEDT, TreeEgress }, "topology: link att: backend edt has no tree of qdiscs"},
+		{"edt on a bridge", func(l *Link) { l.Shaper, l.Bridge = ShaperEDT, true }, "topology: link att: on a bridge, packets belong to their sender"},
+		{"edt too fast", func(l *Link) { l.Shaper, l.Rate = ShaperEDT, edt.MaxRate+1 }, "topology: link att: rate "},
+		{"edt's window", func(l *Link) { l.Shaper, l.Window = ShaperEDT, MaxWindow+1 }, "topology: link att: window outside 256 to 524288 steps"},
+		{"a window alone", func(l *Link) { l.Window = MinWindow }, "topology: link att: a window with shaper auto: only edt has one"},
+		{"edt with netem's", func(l *Link) { l.Shaper, l.Path, l.Impair.Gap, l.Impair.Reorder = ShaperEDT, PathNetem, 2, 0.1 }, "topology: link att: "},
 		{"CAKE's memory", func(l *Link) { l.Queue.LimitBytes = 11999; l.UseShaper(ShaperCAKE) }, "topology: link att: queue: outside two packets in the kernel's memory (12000 bytes)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

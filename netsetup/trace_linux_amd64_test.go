@@ -24,7 +24,7 @@ func (c systemCall) changes() bool {
 		return c.args[2]&unix.O_CREAT != 0
 	case unix.SYS_WRITE: // not those that wake the Go runtime: to an eventfd
 		return c.args[0] > 2 && c.args[2] != 8
-	case unix.SYS_IOCTL, unix.SYS_SENDTO, unix.SYS_SENDMSG:
+	case unix.SYS_IOCTL, unix.SYS_SENDTO, unix.SYS_SENDMSG, unix.SYS_BPF:
 		return true
 	}
 	return c.shapes()

@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		&ucli.StringFlag{Name: "name", Value: defaultRun, Usage: "name of the run; several live side by side"},
 		&ucli.StringFlag{Name: "links", Usage: "build the named `LINKS` (a,b,c) with every default, without a file"},
 		&ucli.StringFlag{Name: "tape", Usage: "build the links of a `TAPE`, with its queues"},
-		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: auto, tbf, htb, pulse or cake", Value: string(netsetup.ShaperAuto)},
+		&ucli.StringFlag{Name: "shaper", Usage: "bottleneck of --links and --tape: auto, tbf, htb, pulse, cake or edt", Value: string(netsetup.ShaperAuto)},
 		&ucli.StringFlag{Name: "for", Usage: "where the shaper is auto, choose it for `TAPE`; default: that of --tape"},
 	}
 	asJSON := &ucli.BoolFlag{Name: "json", Usage: "print JSON"}
@@ -232,7 +232,11 @@ func up(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) error {
 			device += " " + far
 		}
 		path := "none"
-		if p.Features.Netem && l.Path != netsetup.PathNone {
+		switch {
+		case l.Path == netsetup.PathNone:
+		case l.Shaper == netsetup.ShaperEDT:
+			path = string(netsetup.ShaperEDT)
+		case p.Features.Netem:
 			path = "netem"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t%s\t%s\t%s\n", l.Name, device,
@@ -268,7 +272,7 @@ func build(ctx context.Context, c *ucli.Context, t *netsetup.Topology, stderr io
 
 func wantsPath(t *netsetup.Topology) bool {
 	for _, l := range t.Links {
-		if l.Path != netsetup.PathNone {
+		if l.Path != netsetup.PathNone && l.Shaper != netsetup.ShaperEDT {
 			return true
 		}
 	}
@@ -349,6 +353,10 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, l := range s.Links {
+		printExact(stdout, l.Name+" up", l.Up.Exact)
+		printExact(stdout, l.Name+" down", l.Down.Exact)
+	}
 	if s.Owner != 0 {
 		fmt.Fprintf(stdout, "owner: process %d\n", s.Owner)
 	}
@@ -362,6 +370,34 @@ func printStatus(stdout io.Writer, s *netsetup.RunStatus) error {
 		fmt.Fprintln(stdout, "differs:", d)
 	}
 	return nil
+}
+
+// printExact prints what backend: edt counts of a direction besides: packets that met no
+// carrier, or whose steps were not known, where there are some, and how long packets
+// spent in the queue.
+func printExact(stdout io.Writer, name string, x *netsetup.ExactStats) {
+	if x == nil {
+		return
+	}
+	var said []string
+	if len(x.QueueTimes) > 0 {
+		said = append(said, fmt.Sprintf("half of the packets in the queue for less than %v, 99%% less than %v, all less than %v",
+			x.QueueTime(0.5), x.QueueTime(0.99), x.QueueTime(1)))
+	}
+	for _, n := range []struct {
+		packets uint64
+		what    string
+	}{
+		{x.OutageDrops, "met no carrier"}, {x.Beyond, "came before their steps were known"},
+		{x.Segmented, "stood for several on the wire"}, {x.Unstamped, "could not be held"},
+	} {
+		if n.packets > 0 {
+			said = append(said, fmt.Sprintf("%d %s", n.packets, n.what))
+		}
+	}
+	if len(said) > 0 {
+		fmt.Fprintf(stdout, "%s: %s\n", name, strings.Join(said, "; "))
+	}
 }
 
 func list(c *ucli.Context, stdout io.Writer) error {

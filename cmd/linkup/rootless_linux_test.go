@@ -160,3 +160,13 @@ func TestRootlessEnds(t *testing.T) {
 		})
 	}
 }
+
+// Programs in the kernel are not for user namespaces: that is said, with what to do.
+func TestRootlessExact(t *testing.T) {
+	privtest.RequireUser(t, "user-namespaces", "ifb", "tbf")
+	out, err := rootlessCall(rootlessBinary(t), "exec", "--rootless", "--links", "a", "--shaper", "edt", "--", "true").CombinedOutput()
+	const want = "link a: not supported by this kernel: backend: edt (root on the machine itself, not in a user namespace as --rootless has it; "
+	if err == nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), "write backend: qdisc") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

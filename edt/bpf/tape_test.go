@@ -471,4 +471,8 @@ func TestTapeRunsOut(t *testing.T) {
 	if v, _ := l.packet(31*ms, 1500); v.Fate != edt.Unknown || l.beyond != 4 {
 		t.Errorf("in a stall without an end: %+v, %d beyond", v, l.beyond)
 	}
+	tape.Hold() // it is known that it goes on
+	if v, _ := l.packet(32*ms, 1500); v.Fate != edt.Full || l.beyond != 4 {
+		t.Errorf("in a stall that is held: %+v, %d beyond", v, l.beyond)
+	}
 }

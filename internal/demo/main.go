@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	f.StringVar(&d.bin, "bin", "bin", "directory of the commands")
 	f.StringVar(&d.out, "out", "out/demo", "directory of the results")
 	f.StringVar(&d.tape, "tape", "", "tape to replay; empty: synthesize a three-carrier drive")
-	f.StringVar(&d.shaper, "shaper", "tbf", "bottleneck of the links: auto, tbf, htb, pulse or cake")
+	f.StringVar(&d.shaper, "shaper", "tbf", "bottleneck of the links: auto, tbf, htb, pulse, cake or edt")
 	f.StringVar(&d.name, "name", "demo", "name of the run")
 	f.DurationVar(&d.duration, "duration", defaultDuration, "how long to replay")
 	f.DurationVar(&d.from, "from", 0, "where on the tape to begin")

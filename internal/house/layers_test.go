@@ -61,6 +61,7 @@ func owners() []owner {
 		{"github.com/vishvananda/netlink", "netsetup/...", "only netsetup talks to netlink"},
 		{"github.com/vishvananda/netns", "netsetup/...", "only netsetup enters namespaces"},
 		{"github.com/safchain/ethtool", "netsetup/...", "only netsetup sets up interfaces"},
+		{"github.com/cilium/ebpf", "edt/bpf", "only edt/bpf loads programs into the kernel"},
 		{"github.com/apache/arrow", "trace", "only trace reads and writes tapes, and internal/table logs"},
 	}
 }
@@ -288,6 +289,11 @@ func TestChecker(t *testing.T) {
 		{"synth", "synth/a.go", imports("synth", "linktape/trace", "linktape/internal/conf"), ""},
 		{"synth imports traces", "synth/a.go", imports("synth", "linktape/traces"), "may not import"},
 		{"synth imports netsetup", "synth/a.go", imports("synth", "linktape/netsetup"), "may not import"},
+		{"edt", "edt/a.go", imports("edt", "linktape/trace"), ""},
+		{"edt/bpf", "edt/bpf/a_linux.go", imports("bpf", "linktape/edt", "linktape/trace", "github.com/cilium/ebpf", "github.com/cilium/ebpf/asm"), ""},
+		{"edt imports ebpf", "edt/a.go", imports("edt", "github.com/cilium/ebpf"), "only edt/bpf loads"},
+		{"netsetup imports ebpf", "netsetup/a_linux.go", imports("netsetup", "linktape/edt/bpf", "github.com/cilium/ebpf/link"), "only edt/bpf loads"},
+		{"edt imports netsetup", "edt/bpf/a.go", imports("bpf", "linktape/netsetup"), "may not import"},
 		{"traces", "traces/a.go", imports("traces", "linktape/trace", "linktape/synth"), ""},
 		{"traces imports internal", "traces/a.go", imports("traces", "linktape/internal/cli"), "may not import"},
 		{"traces is not a part of trace", "traces/a.go", imports("traces", "github.com/apache/arrow/go/v17/arrow"), "only trace reads"},
