@@ -57,6 +57,8 @@ func needs(document string) []string {
 	switch document {
 	case "docs/trial.md", "docs/quickstart.md":
 		return []string{"lab-kernel", "librist", "gstreamer"}
+	case "docs/edt.md":
+		return []string{"lab-kernel"}
 	}
 	return []string{"root", "ifb", "tbf", "htb"}
 }
