@@ -181,7 +181,9 @@ func TestExactCounts(t *testing.T) {
 
 	// Nothing leaves within the minute before the carrier goes.
 	begin(map[time.Duration]trace.State{0: {Rate: 100, Carrier: true}, time.Minute: {}, 2 * time.Minute: {Rate: trace.Mbit, Carrier: true}})
-	e.Hold()
+	if err := e.Hold(2 * time.Minute); err != nil {
+		t.Fatal(err)
+	}
 	f.offer(packets)
 	x := status(t, "run").Links[0].Up
 	if x.Exact.OutageDrops != packets || x.Exact.Beyond != 0 || x.Exact.MaxBacklog < 1500 || x.Packets != 0 || x.Drops != 0 {
@@ -194,7 +196,9 @@ func TestExactCounts(t *testing.T) {
 	if x.Exact.OutageDrops != packets || x.Exact.Beyond != packets {
 		t.Errorf("beyond the tape: got %+v", x.Exact)
 	}
-	e.Hold() // that is how it goes on
+	if err := e.Hold(0); err != nil { // that is how it goes on
+		t.Fatal(err)
+	}
 	f.offer(packets)
 	var classes uint64
 	x = status(t, "run").Links[0].Up

@@ -187,7 +187,6 @@ func (e *farEndpoint) Begin(epoch time.Duration) {
 	e.epoch, e.begun, e.spans, e.held = epoch, true, nil, false
 }
 func (e *farEndpoint) Pass(at time.Duration) { e.passed = max(e.passed, at) }
-func (e *farEndpoint) Hold()                 { e.held = true }
 func (e *farEndpoint) Cancel()               { e.prepared = nil }
 func (e *farEndpoint) known() (until time.Duration) {
 	if n := len(e.spans); n > 0 {
@@ -229,6 +228,14 @@ func (e *farEndpoint) Until(at time.Duration) error {
 		return nil
 	}
 	return e.add(at, e.spans[len(e.spans)-1].state)
+}
+
+func (e *farEndpoint) Hold(from time.Duration) error {
+	if err := e.Until(from); err != nil {
+		return err
+	}
+	e.held = true
+	return nil
 }
 
 func (e *farEndpoint) Revise(s *trace.State) (time.Duration, error) {

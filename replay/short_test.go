@@ -17,7 +17,7 @@ func TestNewRefusesShortSteps(t *testing.T) {
 	stalls := oneLink(time.Second, stepAt(0, trace.Mbit), stepAt(500*ms, 0), stepAt(500*ms+us, trace.Mbit))
 	last := oneLink(time.Second, stepAt(0, 0), stepAt(time.Second-us, trace.Gbit))
 	const refused = "the tape has a step of 1µs at 12Gbit on a.up at 500ms, too short for a bottleneck of qdiscs, which takes steps from 50µs on: " +
-		"give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities; replay simulate plays it as it is"
+		"build the link with backend: edt, which plays it as it is, give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities"
 	for _, c := range []struct {
 		name  string
 		tape  *trace.Timeline
@@ -34,9 +34,9 @@ func TestNewRefusesShortSteps(t *testing.T) {
 		{"slowed down", pulses, 50 * us, Options{Speed: 0.02}, ""},
 		{"a stall", stalls, 50 * us, Options{}, ""},
 		{"at the end", last, 50 * us, Options{}, "the tape has a step of 1µs at 1Gbit on a.up at 999.999ms, too short for a bottleneck of qdiscs, which takes steps from 50µs on: " +
-			"give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities; replay simulate plays it as it is"},
+			"build the link with backend: edt, which plays it as it is, give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities"},
 		{"shorter by the speed", stalls, 50 * ms, Options{Speed: 20}, "the tape has a step of 25ms at 1Mbit on a.up at 0s, too short for a bottleneck of qdiscs, which takes steps from 50ms on: " +
-			"give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities; replay simulate plays it as it is"},
+			"build the link with backend: edt, which plays it as it is, give the tape longer ones (tracegen resample --step 5ms), or import its trace with --step in place of --opportunities"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			links := newFakeLinks(trace.LinkDir{Link: "a", Dir: trace.Up})
