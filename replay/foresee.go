@@ -217,9 +217,24 @@ type foresight struct {
 	steps   int
 	waiting []wait
 
-	need time.Duration // at most a second too long
+	head   []passage // of the tape, for who waits at its end when it is played again
+	pieces int
+	stride int // pieces from one passage to the next; 0: 1
+
+	need time.Duration // at most a second too long, or where it is played again some more
 	most int           // steps in that time
 }
+
+// passage is what a tape has served, in bits, and how many steps it has had, by an
+// instant.
+type passage struct {
+	at     time.Duration
+	served float64
+	steps  int
+}
+
+// mostPassages is how many passages are kept: of longer tapes fewer.
+const mostPassages = 4096
 
 // wait is what a packet waits for, of those that come from an instant on.
 type wait struct {
@@ -268,7 +283,40 @@ func (f *foresight) until(at time.Duration) {
 		}
 		f.waiting = f.waiting[:copy(f.waiting, f.waiting[n:])]
 		f.at += d
+		f.pass()
 	}
+}
+
+// pass notes a passage.
+func (f *foresight) pass() {
+	if f.pieces++; f.pieces%max(f.stride, 1) != 0 {
+		return
+	}
+	f.head = append(f.head, passage{f.at, f.served, f.steps})
+	if len(f.head) < mostPassages {
+		return
+	}
+	for i := range mostPassages / 2 {
+		f.head[i] = f.head[2*i+1]
+	}
+	f.head, f.stride = f.head[:mostPassages/2], 2*max(f.stride, 1)
+}
+
+// reach is how long the tape takes from its beginning to serve so many bits, over and
+// over, and how many steps it has until then.
+func (f *foresight) reach(bits float64) (d time.Duration, steps int) {
+	if f.served == 0 {
+		return 0, 0 // it never does
+	}
+	rounds := int(bits / f.served)
+	d, steps = f.at*time.Duration(rounds), f.steps*rounds
+	bits -= float64(rounds) * f.served
+	for _, p := range f.head {
+		if p.served >= bits {
+			return d + p.at, steps + p.steps
+		}
+	}
+	return d + f.at, steps + f.steps
 }
 
 func (f *foresight) settle(w wait, left time.Duration) {
@@ -276,11 +324,15 @@ func (f *foresight) settle(w wait, left time.Duration) {
 	f.most = max(f.most, f.steps-w.step+1)
 }
 
-// finish takes the rest at the window's end.
-func (f *foresight) finish(end time.Duration) {
+// finish takes the rest at the window's end, after which it may be played again.
+func (f *foresight) finish(end time.Duration, again bool) {
 	f.until(end)
 	for _, w := range f.waiting {
 		f.settle(w, end)
+		if again {
+			more, steps := f.reach(w.target - f.served)
+			f.need, f.most = max(f.need, end+more-w.from), max(f.most, f.steps+steps-w.step+1)
+		}
 	}
 	f.waiting = nil
 }
@@ -292,7 +344,7 @@ func (p *Player) foreseen(sights []*foresight, span time.Duration) error {
 		if f == nil {
 			continue
 		}
-		f.finish(span)
+		f.finish(span, p.Looping())
 		p.ahead = max(p.ahead, f.need+2*piece)
 		p.loop.far.ahead = p.ahead
 		// What is in the ring for as long as it is settled, and cuts of long steps.

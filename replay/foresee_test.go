@@ -87,7 +87,7 @@ func TestForesight(t *testing.T) {
 		for k := range steps {
 			f.add(steps[k].At, &steps[k].State)
 		}
-		f.finish(at)
+		f.finish(at, false)
 		want, most := longestWait(t, q, steps, at, instants)
 		waited = max(waited, want)
 		// The instants are samples, so that the longest wait may be a little longer: by
@@ -101,6 +101,85 @@ func TestForesight(t *testing.T) {
 	}
 	if waited < 10*time.Second {
 		t.Errorf("no packet waited for longer than %v", waited)
+	}
+}
+
+// Of a tape that is played again, who waits at the end waits on through its beginning.
+func TestForesightOfLoops(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	longer := 0
+	for i := range 40 {
+		q := trace.Queue{LimitBytes: 3000 + rng.Int64N(2_000_000)}
+		var once, twice []trace.Step
+		var instants []time.Duration
+		at, longest := time.Duration(0), []time.Duration{10 * ms, 5 * time.Second}[i%2]
+		for k := range 2 + rng.IntN(60) {
+			s := trace.Step{At: at, State: trace.State{Rate: trace.BitRate(rng.Int64N(int64(20 * trace.Mbit))), Carrier: true}}
+			if k < rng.IntN(8) {
+				s.Rate %= 1 + s.Rate%(50*trace.Kbit)
+			}
+			once = append(once, s)
+			d := ms + time.Duration(rng.Int64N(int64(longest)))
+			instants = append(instants, at, at+d-1)
+			at += d
+		}
+		rounds, sum := 1, float64(0) // until all that waits at the end has left
+		for ; rounds < 100 && sum < float64(8*q.LimitBytes); rounds++ {
+			for k, s := range once {
+				until := at
+				if k+1 < len(once) {
+					until = once[k+1].At
+				}
+				sum += float64(s.Rate) * (until - s.At).Seconds()
+			}
+		}
+		if sum < float64(8*q.LimitBytes) {
+			continue // it would take very long
+		}
+		for n := range rounds {
+			for _, s := range once {
+				s.At += time.Duration(n) * at
+				twice = append(twice, s)
+			}
+		}
+		f := foresight{queue: q, mtu: 1500}
+		for k := range once {
+			f.add(once[k].At, &once[k].State)
+		}
+		f.finish(at, true)
+		want, most := longestWait(t, q, twice, time.Duration(rounds)*at, instants)
+		if f.need < want-time.Microsecond || f.need > want+2*(piece+longest) {
+			t.Errorf("%d, %+v: a packet is foreseen to wait %v at most, one waited %v, in loops of %v", i, q, f.need, want, at)
+		}
+		if f.most < most {
+			t.Errorf("%d, %+v: %d steps are foreseen, a packet met %d", i, q, f.most, most)
+		}
+		if want > at {
+			longer++
+		}
+	}
+	if longer < 5 {
+		t.Errorf("only %d packets waited for longer than a loop", longer)
+	}
+}
+
+// However long a tape is, what is kept of it stays small, and errs on the long side.
+func TestForesightPassages(t *testing.T) {
+	f := foresight{queue: trace.Queue{LimitBytes: 150_000}, mtu: 1500}
+	const steps = 100_000
+	for k := range steps {
+		f.add(time.Duration(k)*10*ms, &trace.State{Rate: trace.BitRate(1+k%7) * trace.Mbit, Carrier: true})
+	}
+	f.finish(steps*10*ms, true)
+	if len(f.head) >= mostPassages || len(f.head) < mostPassages/4 {
+		t.Errorf("%d passages", len(f.head))
+	}
+	for _, share := range []float64{0.001, 0.3, 0.999, 2.5} {
+		d, n := f.reach(share * f.served)
+		exact := time.Duration(share * float64(f.at))
+		if d < exact-100*ms || d > exact+f.at/500 || n < int(share*steps)-10 {
+			t.Errorf("%v of it: after %v and %d steps, want %v", share, d, n, exact)
+		}
 	}
 }
 
@@ -132,7 +211,7 @@ func TestForesightByHand(t *testing.T) {
 			for i := range c.steps {
 				f.add(c.steps[i].At, &c.steps[i].State)
 			}
-			f.finish(c.end)
+			f.finish(c.end, false)
 			if d := f.need - c.need; d < -time.Microsecond || d > time.Microsecond || f.most != c.most {
 				t.Errorf("got %v and %d steps, want %v and %d", f.need, f.most, c.need, c.most)
 			}

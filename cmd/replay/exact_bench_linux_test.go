@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -60,7 +59,7 @@ func BenchmarkPacket(b *testing.B) {
 				b.Fatal(err)
 			}
 			if got < b.N*99/100 {
-				b.Fatal(fmt.Sprintf("%d of %d packets arrived", got, b.N))
+				b.Fatalf("%d of %d packets arrived", got, b.N)
 			}
 		})
 	}
