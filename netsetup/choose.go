@@ -129,7 +129,7 @@ func (t *Topology) Choose(demands map[string]Demand, f Features) {
 		able := f
 		exact := *l
 		exact.Shaper = ShaperEDT
-		able.EDT = able.EDT && l.Path != PathNone && exact.checkExact() == nil
+		able.EDT = able.EDT && !l.OnlyQdiscs && l.Path != PathNone && exact.checkExact() == nil
 		able.Plug = able.Plug && l.Tree == TreeSeparated && (able.Prio || l.Queue.Kind == trace.DropTail) // pulses need these
 		l.Shaper, l.Why = ChooseShaper(demand, l.MTU, able)
 	}

@@ -125,6 +125,34 @@ func TestChoosePossible(t *testing.T) {
 	}
 }
 
+// Auto takes departures by arithmetic for what no qdisc can be told in time, where link
+// and kernel can have them.
+func TestChooseExact(t *testing.T) {
+	pulses := map[string]Demand{"a": {time.Microsecond, 0, 12 * trace.Gbit, 1, time.Microsecond}}
+	noEDT := allFeatures
+	noEDT.EDT = false
+	for _, c := range []struct {
+		name string
+		edit func(l *Link)
+		f    Features
+		want ShaperKind
+	}{
+		{"plain", func(*Link) {}, allFeatures, ShaperEDT},
+		{"kernel without", func(*Link) {}, noEDT, ShaperPulse},
+		{"backend: qdisc", func(l *Link) { l.OnlyQdiscs = true }, allFeatures, ShaperPulse},
+		{"bridge", func(l *Link) { l.Bridge = true }, allFeatures, ShaperPulse},
+		{"slots", func(l *Link) { l.Impair.Slots = NetemSlots{MinDelay: time.Millisecond, MaxDelay: time.Millisecond} }, allFeatures, ShaperPulse},
+	} {
+		l := DefaultLink("a")
+		c.edit(&l)
+		topology := &Topology{Links: []Link{l}}
+		topology.Choose(pulses, c.f)
+		if got := topology.Links[0].Shaper; got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 // Only auto is replaced; what is planned says so, and what was given stays.
 func TestChoose(t *testing.T) {
 	topology := &Topology{Links: []Link{DefaultLink("a"), DefaultLink("b"), DefaultLink("c"), DefaultLink("d")}}

@@ -50,7 +50,7 @@ func topologyKeys() []schema.Key {
 	needs := schema.Rules{Needs: map[string][]string{"vlan": {"interface"}, "force": {"interface"}, "gateway": {"address"}, "gateway6": {"address6"}}}
 	link := []schema.Key{
 		{Name: "shaper", Kind: schema.Text, Doc: "The bottleneck; see [bottlenecks.md](bottlenecks.md).", Default: string(ShaperAuto), Words: words(string(ShaperAuto), string(ShaperTBF), string(ShaperHTB), string(ShaperPulse), string(ShaperCAKE), string(ShaperEDT))},
-		{Name: "backend", Kind: schema.Text, Doc: "`edt`: departures by arithmetic, in place of a shaper and netem; see [edt.md](edt.md). `qdisc`: what `shaper` says.", Default: BackendQdisc, Words: words(BackendQdisc, string(ShaperEDT))},
+		{Name: "backend", Kind: schema.Text, Doc: "`edt`: departures by arithmetic, in place of a shaper and netem; see [edt.md](edt.md). `qdisc`: what `shaper` says, and `auto` does not choose `edt`.", Default: "what `shaper` says", Words: words(BackendQdisc, string(ShaperEDT))},
 		{Name: "window", Kind: schema.Integer, Doc: "Steps of the tape that the kernel holds at once in each direction, rounded up to a power of two, beside `backend: edt`.", Default: fmt.Sprint(DefaultWindow), Min: MinWindow, Max: MaxWindow, Example: "65536"},
 		{Name: "tick", Kind: schema.Duration, Doc: "The longest time from one pulse to the next, 1ms to 10ms, beside `shaper: pulse`.", Default: DefaultTick.String(), Example: "1ms"},
 		{Name: "cake", Kind: schema.Mapping, Doc: "Parameters of CAKE, beside `shaper: cake`, or `shaper: pulse` with a queue of kind `cake`.", Default: "CAKE's own", Keys: cakeKeys()},

@@ -89,6 +89,9 @@ type Link struct {
 	// to MaxTick; 0: DefaultTick. A tape's step that is longer is cut into ticks.
 	Tick time.Duration `json:"tick_ns,omitempty"`
 
+	// OnlyQdiscs keeps ShaperAuto from ShaperEDT: backend: qdisc, said in so many words.
+	OnlyQdiscs bool `json:"only_qdiscs,omitempty"`
+
 	// Window is the number of steps of the tape that the kernel holds at once with
 	// ShaperEDT, in each direction, rounded up to a power of two; 0: DefaultWindow.
 	Window int `json:"window_steps,omitempty"`
@@ -238,6 +241,8 @@ func parseLink(key, value conf.Node, doc *conf.Doc, dir string) (Link, linkNodes
 			n.Errorf("shaper %s is another backend: write one of them", l.Shaper)
 		case backend == string(ShaperEDT):
 			l.Shaper = ShaperEDT
+		default:
+			l.OnlyQdiscs = true
 		}
 	}
 	if n, ok := m.Get("window"); ok {

@@ -154,8 +154,8 @@ func TestParseShapers(t *testing.T) {
 			l.Shaper, l.Tick, l.Queue = ShaperPulse, time.Millisecond, trace.Queue{Kind: CAKEQueue}
 			l.CAKE.RTT = 50 * time.Millisecond
 		}},
-		{"{backend: qdisc}", func(l *Link) {}},
-		{"{backend: qdisc, shaper: tbf}", func(l *Link) { l.Shaper = ShaperTBF }},
+		{"{backend: qdisc}", func(l *Link) { l.OnlyQdiscs = true }},
+		{"{backend: qdisc, shaper: tbf}", func(l *Link) { l.Shaper, l.OnlyQdiscs = ShaperTBF, true }},
 		{"{backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},
 		{"{shaper: auto, backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},
 		{"{shaper: edt, backend: edt}", func(l *Link) { l.Shaper = ShaperEDT }},

@@ -225,7 +225,7 @@ func (f *figures) row(b *strings.Builder, kind string, step time.Duration) {
 		grid = "its own"
 	}
 	wrong := "–"
-	if k, err := kindNamed(kind); err == nil && step <= k.exact {
+	if k, err := kindNamed(kind); err == nil && step <= k.exact && step > grain {
 		wrong = strings.Join(ticks, ", ")
 	}
 	fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", kind, grid, strings.Join(played, " / "),
@@ -242,7 +242,7 @@ func (f *figures) draw(file string) error {
 		bins := 0
 		for _, t := range f.Traces {
 			c := f.cell(t, k, step)
-			if c == nil {
+			if c == nil || t == ou().Name { // of the recordings alone, which are three
 				continue
 			}
 			l := plot.Line{Label: t}

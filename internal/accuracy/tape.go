@@ -171,5 +171,14 @@ func (s source) whole(step, duration time.Duration) (*trace.Timeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &trace.Timeline{Meta: meta, Steps: slices.Collect(steps)}, nil
+	tl := &trace.Timeline{Meta: meta, Steps: slices.Collect(steps)}
+	if step == grain {
+		// The first opportunities would be over before the source has begun.
+		for i := range tl.Steps {
+			if tl.Steps[i].At < time.Millisecond {
+				tl.Steps[i].Rate = 0
+			}
+		}
+	}
+	return tl, nil
 }
