@@ -144,6 +144,9 @@ bench: kernel
 	@tools/need go tc cyclictest $(EXPERIMENTS)
 	LINKTAPE_REQUIRE="$(PROMISE),cyclictest" go test -run '^$$' -bench . ./trace ./trace/convert ./synth ./netsetup ./replay ./cmd/tracegen ./cmd/replay
 	$(INLAB) go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/lab
+	@echo "== a packet over the exact backend beside HTB, on a distribution's kernel"
+	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
+	bin/lab test --kernel qemu-6.12 -run '^$$' -bench Packet -benchtime 30000x ./cmd/replay
 
 fuzz:
 	@tools/need go
