@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"sort"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -62,9 +63,8 @@ func newTape(memory []byte, steps int) *Tape {
 		steps: unsafe.Slice((*edt.Step)(unsafe.Pointer(&memory[headBytes])), steps),
 	}
 	w := atomic.LoadUint64(&t.head.window) // of who had it before
-	t.next, t.run = w>>(countBits+runBits+1), w>>1&(1<<runBits-1)
-	t.first = t.next - w>>(runBits+1)&(1<<countBits-1)
-	t.kept = t.first
+	t.first, t.next = bounds(w)
+	t.run, t.kept = w>>1&(1<<runBits-1), t.first
 	return t
 }
 
@@ -141,13 +141,15 @@ func (t *Tape) Hold() {
 // should be before the instant by what the call may take.
 func (t *Tape) Change(now, at time.Duration, s *trace.State) error {
 	t.Pass(now)
+	// What is in force until then.
 	var steps []edt.Step
-	for i := t.first; i < t.next; i++ {
-		if x := t.at(i); len(steps) == 0 || x.T < uint64(at) {
-			steps = append(steps, *x)
+	for i := t.first; i < t.next && t.at(i).T < uint64(at); i++ {
+		if t.at(i).T <= uint64(now) {
+			steps = steps[:0]
 		}
+		steps = append(steps, *t.at(i))
 	}
-	if len(steps) == 0 || steps[0].T > uint64(at) {
+	if len(steps) == 0 || t.window == nil {
 		return fmt.Errorf("change the tape at %v: it is not known there", at)
 	}
 	if need := len(steps) + 1; t.Room() < need {
@@ -174,6 +176,9 @@ func (t *Tape) End() time.Duration {
 // Room is the number of steps that can be written before time has passed.
 func (t *Tape) Room() int { return len(t.steps) - int(t.next-t.kept) }
 
+// spare is how many steps are kept free for [Tape.Change].
+func (t *Tape) spare() int { return min(16, len(t.steps)/8) }
+
 // room checks that the ring has room for what leads to an instant: one step, and one
 // more wherever the arithmetic needs a cut.
 func (t *Tape) room(at time.Duration) error {
@@ -182,7 +187,7 @@ func (t *Tape) room(at time.Duration) error {
 		return errors.New("say a state of a tape: it has not begun")
 	case t.hold:
 		return errors.New("say a state of a tape whose last one is held")
-	case t.Room() <= 1+t.window.Cuts(at):
+	case t.Room() <= t.spare()+1+t.window.Cuts(at):
 		return fmt.Errorf("%w: of %d", ErrFull, len(t.steps))
 	}
 	return nil
@@ -221,16 +226,25 @@ func (t *Tape) Pass(now time.Duration) {
 // At returns the step in force at an instant, and whether it is the last one, which
 // goes on. Before the first one it is the zero step.
 func (t *Tape) At(now time.Duration) (s edt.Step, last bool) {
-	w := atomic.LoadUint64(&t.head.window)
-	next := w >> (countBits + runBits + 1)
-	for i := next - w>>(runBits+1)&(1<<countBits-1); i < next; i++ {
-		x := *t.at(i)
-		if x.T > uint64(now) {
-			break
+	for {
+		w := atomic.LoadUint64(&t.head.window)
+		first, next := bounds(w)
+		n := sort.Search(int(next-first), func(i int) bool { return t.at(first+uint64(i)).T > uint64(now) })
+		s, last = edt.Step{}, false
+		if n > 0 {
+			s, last = *t.at(first + uint64(n-1)), first+uint64(n) == next
 		}
-		s, last = x, i+1 == next
+		// Nothing of it was written over meanwhile.
+		if again, _ := bounds(atomic.LoadUint64(&t.head.window)); again == first {
+			return s, last
+		}
 	}
-	return s, last
+}
+
+// bounds are the numbers of the first step that counts and of the one behind the last.
+func bounds(window uint64) (first, next uint64) {
+	next = window >> (countBits + runBits + 1)
+	return next - window>>(runBits+1)&(1<<countBits-1), next
 }
 
 // waiting is what waits in front of a position in bytes, rounded up: of a packet that

@@ -136,7 +136,7 @@ func TestTapeOpenedAnew(t *testing.T) {
 		t.Errorf("room for %d, want %d", b.Room(), 256-len(want))
 	}
 	b.Begin(trace.Queue{}, mtu, 2, false)
-	for b.Room() > 2 {
+	for b.Room() > 2+b.spare() {
 		set(t, b, b.End()+ms, rate(5))
 	}
 	if got, run, _ := ring(a); run != 1 || cmp.Diff(want, got, exactly) != "" {
@@ -163,7 +163,7 @@ func TestTapeFull(t *testing.T) {
 	tape := plain(16)
 	tape.Begin(trace.Queue{}, mtu, 1, false)
 	tape.Publish()
-	for i := range 15 {
+	for i := range 16 - 1 - tape.spare() {
 		set(t, tape, time.Duration(i)*10*ms, rate(trace.BitRate(1+i)))
 	}
 	before, _, _ := ring(tape)
@@ -173,20 +173,20 @@ func TestTapeFull(t *testing.T) {
 	if err := tape.Extend(150 * ms); !errors.Is(err, ErrFull) {
 		t.Fatalf("extended: got %v", err)
 	}
-	if err := tape.Extend(140 * ms); err != nil {
+	if err := tape.Extend(120 * ms); err != nil {
 		t.Errorf("extended to where it ends: %v", err)
 	}
-	if after, _, _ := ring(tape); cmp.Diff(before, after, exactly) != "" || tape.End() != 140*ms {
+	if after, _, _ := ring(tape); cmp.Diff(before, after, exactly) != "" || tape.End() != 120*ms {
 		t.Errorf("changed all the same: ends at %v\n%s", tape.End(), cmp.Diff(before, after, exactly))
 	}
 	for _, c := range []struct {
 		now  time.Duration
 		room int
-	}{{-time.Second, 1}, {100 * ms, 1}, {110*ms - 1, 1}, {110 * ms, 2}, {125 * ms, 3}, {125 * ms, 3}, {0, 3}, {time.Hour, 14}} {
+	}{{-time.Second, 3}, {100 * ms, 3}, {110*ms - 1, 3}, {110 * ms, 4}, {125 * ms, 5}, {125 * ms, 5}, {0, 5}, {time.Hour, 14}} {
 		if tape.Pass(c.now); tape.Room() != c.room {
 			t.Errorf("at %v: room for %d, want %d", c.now, tape.Room(), c.room)
 		}
-		if steps, _, _ := ring(tape); cmp.Diff(before[15-len(steps):], steps, exactly) != "" || len(steps) != 16-c.room {
+		if steps, _, _ := ring(tape); cmp.Diff(before[13-len(steps):], steps, exactly) != "" || len(steps) != 16-c.room {
 			t.Errorf("at %v: the program sees %d steps", c.now, len(steps))
 		}
 	}
@@ -356,6 +356,32 @@ func TestTapeChange(t *testing.T) {
 		if spare < 0 && (!errors.Is(err, ErrFull) || cmp.Diff(before, after, exactly) != "") {
 			t.Errorf("without room: %v, %d steps, before %d", err, len(after), len(before))
 		}
+	}
+}
+
+// A tape that is told as far ahead as there is room can be changed all the same, however
+// short its steps are.
+func TestTapeChangeWhenFull(t *testing.T) {
+	tape := plain(MinSteps)
+	tape.Begin(trace.Queue{}, mtu, 1, false)
+	tape.Publish()
+	now, at := time.Second, time.Second
+	for change := range 100 {
+		for {
+			err := tape.Set(at, rate(trace.BitRate(1+change)))
+			if errors.Is(err, ErrFull) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			at += time.Millisecond
+		}
+		now += 40 * time.Millisecond
+		if err := tape.Change(now, now+20*time.Microsecond, rate(7)); err != nil {
+			t.Fatalf("change %d: %v", change, err)
+		}
+		at = now + time.Millisecond
 	}
 }
 
