@@ -150,16 +150,12 @@ func (k *kernel) moreTests() []featureTest {
 			if err != nil {
 				return err
 			}
-			clsact := &netlink.GenericQdisc{
-				QdiscAttrs: netlink.QdiscAttrs{LinkIndex: i, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-				QdiscType:  "clsact",
-			}
-			if err := r.links.QdiscAdd(clsact); err != nil {
+			if err := r.links.QdiscAdd(clsact(i)); err != nil {
 				return fmt.Errorf("add clsact: %w", err)
 			}
 			return errors.Join(
 				add(netlink.FilterAttrs{LinkIndex: i, Parent: netlink.HANDLE_MIN_EGRESS, Priority: 1, Protocol: unix.ETH_P_ALL}),
-				r.links.QdiscDel(clsact))
+				r.links.QdiscDel(clsact(i)))
 		}}
 	}
 	return []featureTest{

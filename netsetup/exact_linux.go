@@ -52,11 +52,7 @@ func (k *kernel) addDepartures(o AddDepartures) error {
 		if err != nil {
 			return err
 		}
-		clsact := &netlink.GenericQdisc{
-			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: i, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-			QdiscType:  "clsact",
-		}
-		if err := r.links.QdiscAdd(clsact); err != nil {
+		if err := r.links.QdiscAdd(clsact(i)); err != nil {
 			return fmt.Errorf("add clsact: %w", err)
 		}
 		err = r.links.FilterAdd(&netlink.BpfFilter{

@@ -320,6 +320,14 @@ func (k *kernel) request(namespace, device string, requests []request) error {
 	return nil
 }
 
+// clsact is the qdisc that filters of a device's ingress and egress stand in.
+func clsact(ifindex int) *netlink.GenericQdisc {
+	return &netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
+		QdiscType:  "clsact",
+	}
+}
+
 func (k *kernel) redirect(o Redirect) error {
 	r, err := k.room(o.Namespace)
 	if err != nil {
@@ -333,11 +341,7 @@ func (k *kernel) redirect(o Redirect) error {
 	if err != nil {
 		return err
 	}
-	clsact := &netlink.GenericQdisc{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: from, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT},
-		QdiscType:  "clsact",
-	}
-	if err := r.links.QdiscAdd(clsact); err != nil {
+	if err := r.links.QdiscAdd(clsact(from)); err != nil {
 		return fmt.Errorf("add clsact: %w", err)
 	}
 	mirred := netlink.NewMirredAction(to)

@@ -68,18 +68,12 @@ func BenchmarkPacket(b *testing.B) {
 // throughput sends packets as fast as it can, taking what arrives in between, and
 // returns how many arrived.
 func (f *flow) throughput(packets int) (int, error) {
-	a := netsetup.LinkAddresses(0)
-	out, err := datagrams(netsetup.SenderEnd, a.Sender[0].Addr(), trace.Up)
+	out, in, to, err := sockets(trace.Up, false)
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(out)
-	in, err := datagrams(netsetup.ReceiverEnd, a.Receiver[0].Addr(), trace.Up)
-	if err != nil {
-		return 0, err
-	}
 	defer unix.Close(in)
-	to := sockaddr(a.Receiver[0].Addr(), trace.Up)
 	buf := make([]byte, 1500-28)
 	got := 0
 	take := func() error {

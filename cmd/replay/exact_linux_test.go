@@ -253,26 +253,16 @@ func exactly(t *testing.T, file string, queue trace.Queue, overtake bool, at tim
 // load sends packets of many sizes in bursts and gaps, more than the link carries in
 // some seconds and less in others, and takes what arrives.
 func (f *flow) load(d trace.Direction, ipv6 bool, start, length time.Duration) error {
-	a := netsetup.LinkAddresses(0)
-	family, headers := 0, 28
+	headers := 28
 	if ipv6 {
-		family, headers = 1, 48
+		headers = 48
 	}
-	from, to, source, sink := a.Sender[family].Addr(), a.Receiver[family].Addr(), netsetup.SenderEnd, netsetup.ReceiverEnd
-	if d == trace.Down {
-		from, to, source, sink = to, from, sink, source
-	}
-	out, err := datagrams(source, from, d)
+	out, in, to, err := sockets(d, ipv6)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(out)
-	in, err := datagrams(sink, to, d)
-	if err != nil {
-		return err
-	}
 	defer unix.Close(in)
-	address := sockaddr(to, d)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	f.offset = clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)
@@ -292,7 +282,7 @@ func (f *flow) load(d trace.Direction, ipv6 bool, start, length time.Duration) e
 			// In virtual time a look at the clock is what lets time pass: this is the
 			// instant that the program sees.
 			now := clock(unix.CLOCK_MONOTONIC)
-			if err := unix.Sendto(out, buf[:size-headers], 0, address); err != nil && !errors.Is(err, unix.ENETUNREACH) && !errors.Is(err, unix.ENETDOWN) {
+			if err := unix.Sendto(out, buf[:size-headers], 0, to); err != nil && !errors.Is(err, unix.ENETUNREACH) && !errors.Is(err, unix.ENETDOWN) {
 				return err
 			}
 			f.sent = append(f.sent, replay.Arrival{At: now, Bytes: size})
@@ -334,6 +324,26 @@ func (f *flow) take(in int, buf []byte) error {
 			}
 		}
 	}
+}
+
+// sockets opens a socket at each end of the link, to send in a direction.
+func sockets(d trace.Direction, ipv6 bool) (out, in int, to unix.Sockaddr, err error) {
+	a, family := netsetup.LinkAddresses(0), 0
+	if ipv6 {
+		family = 1
+	}
+	from, at, source, sink := a.Sender[family].Addr(), a.Receiver[family].Addr(), netsetup.SenderEnd, netsetup.ReceiverEnd
+	if d == trace.Down {
+		from, at, source, sink = at, from, sink, source
+	}
+	if out, err = datagrams(source, from, d); err != nil {
+		return 0, 0, nil, err
+	}
+	if in, err = datagrams(sink, at, d); err != nil {
+		unix.Close(out)
+		return 0, 0, nil, err
+	}
+	return out, in, sockaddr(at, d), nil
 }
 
 // datagrams opens a socket in a part of the run.
@@ -550,16 +560,11 @@ func TestExactByHand(t *testing.T) {
 
 // saturate sends more than any tape of the test carries.
 func (f *flow) saturate(start, length time.Duration) error {
-	a := netsetup.LinkAddresses(0)
-	out, err := datagrams(netsetup.SenderEnd, a.Sender[0].Addr(), trace.Up)
+	out, in, to, err := sockets(trace.Up, false)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(out)
-	in, err := datagrams(netsetup.ReceiverEnd, a.Receiver[0].Addr(), trace.Up)
-	if err != nil {
-		return err
-	}
 	defer unix.Close(in)
 	const size = 1000
 	f.offset = clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)
@@ -567,7 +572,7 @@ func (f *flow) saturate(start, length time.Duration) error {
 	for at := start; at < start+length; at += time.Millisecond / 2 {
 		sleepUntil(at)
 		binary.NativeEndian.PutUint32(buf, uint32(len(f.sent)))
-		if err := unix.Sendto(out, buf[:size-28], 0, sockaddr(a.Receiver[0].Addr(), trace.Up)); err != nil && !errors.Is(err, unix.ENETUNREACH) {
+		if err := unix.Sendto(out, buf[:size-28], 0, to); err != nil && !errors.Is(err, unix.ENETUNREACH) {
 			return err
 		}
 		f.sent = append(f.sent, replay.Arrival{At: at, Bytes: size})
@@ -647,16 +652,11 @@ func TestExactLosses(t *testing.T) {
 // count sends numbered packets of 100 bytes as soon as a tape has begun, at such times
 // as the machine allows, and takes what arrives until some time later.
 func (f *flow) count(player *replay.Player, start, gap time.Duration, packets int) error {
-	a := netsetup.LinkAddresses(0)
-	out, err := datagrams(netsetup.SenderEnd, a.Sender[0].Addr(), trace.Up)
+	out, in, to, err := sockets(trace.Up, false)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(out)
-	in, err := datagrams(netsetup.ReceiverEnd, a.Receiver[0].Addr(), trace.Up)
-	if err != nil {
-		return err
-	}
 	defer unix.Close(in)
 	buf := make([]byte, 2048)
 	waited := 0
@@ -671,7 +671,7 @@ func (f *flow) count(player *replay.Player, start, gap time.Duration, packets in
 	for i := range packets {
 		sleepUntil(start + time.Duration(i)*gap)
 		binary.NativeEndian.PutUint32(buf, uint32(i))
-		if err := unix.Sendto(out, buf[:100-28], 0, sockaddr(a.Receiver[0].Addr(), trace.Up)); err != nil {
+		if err := unix.Sendto(out, buf[:100-28], 0, to); err != nil {
 			return err
 		}
 	}
