@@ -67,7 +67,7 @@ kernels: kernel
 	@tools/need linux.uml qemu-system-x86_64 xz
 	@bin/lab kernel path qemu-6.12 >/dev/null 2>&1 || bin/lab kernel fetch qemu-6.12
 	@echo "== the links' tests on every kernel"
-	timeout --foreground -k 30 25m bin/lab matrix --jobs 2 --kernels lab,uml-6.1 --short --skips $(LINKS)
+	timeout --foreground -k 30 40m bin/lab matrix --kernels lab,uml-6.1 --short --skips $(LINKS)
 	timeout --foreground -k 30 25m bin/lab matrix --kernels qemu-6.12 --short --run '$(READBACK)' ./edt/bpf ./netsetup
 
 # What experiments need, and what they are promised.

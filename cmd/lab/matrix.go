@@ -14,7 +14,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -36,7 +35,6 @@ func matrixCommand(ctx context.Context, stdout, stderr io.Writer) *ucli.Command 
 			&ucli.BoolFlag{Name: "short", Usage: "run go test -short on kernels in real time, where system calls cost it"},
 			&ucli.DurationFlag{Name: "timeout", Value: 30 * time.Minute, Usage: "end a package's tests after this time in the lab, as go test -timeout"},
 			&ucli.BoolFlag{Name: "skips", Usage: "list the tests that were skipped, and why"},
-			&ucli.IntFlag{Name: "jobs", Value: 1, Usage: "kernels at the same time; what they say of failures comes when each is done"},
 			&ucli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
 		Action: func(c *ucli.Context) error { return matrix(ctx, c, stdout, stderr) },
@@ -71,44 +69,22 @@ func matrix(ctx context.Context, c *ucli.Context, stdout, stderr io.Writer) erro
 	if p := c.String("run"); p != "" {
 		args = append([]string{"-run", p}, args...)
 	}
-	if c.Int("jobs") < 1 {
-		return cli.Usagef("--jobs %d: less than 1", c.Int("jobs"))
-	}
-	names := strings.Split(c.String("kernels"), ",")
-	reports := make([]kernelReport, len(names))
-	var work sync.WaitGroup
-	var said sync.Mutex
-	slots := make(chan struct{}, c.Int("jobs"))
-	for i, name := range names {
-		slots <- struct{}{}
-		if ctx.Err() != nil {
-			break
-		}
+	var reports []kernelReport
+	for name := range strings.SplitSeq(c.String("kernels"), ",") {
+		fmt.Fprintf(stderr, "lab: kernel %s\n", name)
+		r := kernelReport{Kernel: name}
 		own := args
 		if k, err := findKernel(name); c.Bool("short") && err == nil && !k.Virtual() {
 			own = append([]string{"-short"}, args...)
 		}
-		work.Go(func() {
-			defer func() { <-slots }()
-			r, out := &reports[i], stderr
-			var kept bytes.Buffer
-			if c.Int("jobs") > 1 {
-				out = &kept
-			}
-			fmt.Fprintf(out, "lab: kernel %s\n", name)
-			r.Kernel = name
-			if err := r.fill(ctx, own, out); err != nil {
-				r.Err = err.Error()
-				fmt.Fprintf(out, "lab: kernel %s: %v\n", name, err)
-			}
-			said.Lock()
-			defer said.Unlock()
-			kept.WriteTo(stderr)
-		})
-	}
-	work.Wait()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		if err := r.fill(ctx, own, stderr); err != nil {
+			r.Err = err.Error()
+			fmt.Fprintf(stderr, "lab: kernel %s: %v\n", name, err)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		reports = append(reports, r)
 	}
 	var err error
 	if c.Bool("json") {
