@@ -258,16 +258,19 @@ func (e *ExactEndpoint) Apply(at, hold time.Duration, s *trace.State) (Applied, 
 	if err := e.Prepare(at, hold, s); err != nil {
 		return Applied{}, err
 	}
-	t, err := now()
-	if err == nil && e.playing {
-		if err = e.tape.Change(t, t+soon, s); err == nil {
-			e.tape.Hold()
+	if e.playing {
+		if _, err := e.Revise(s); err != nil {
+			return Applied{}, err
 		}
-	} else if err == nil {
-		err = still(e.tape, &e.link, e.seed, t, s)
-	}
-	if err != nil {
-		return Applied{}, fmt.Errorf("set %v: %w", e.LinkDir, err)
+		e.tape.Hold()
+	} else {
+		t, err := now()
+		if err == nil {
+			err = still(e.tape, &e.link, e.seed, t, s)
+		}
+		if err != nil {
+			return Applied{}, fmt.Errorf("set %v: %w", e.LinkDir, err)
+		}
 	}
 	e.staged = false
 	return e.Commit()

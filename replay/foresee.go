@@ -31,7 +31,6 @@ type far struct {
 	ends []foreseeing // by direction; nil: one that is told when it is due
 	any  bool
 	laid uint64 // number in the ring of the first entry that is not told yet
-	full bool   // an endpoint has no room until time has passed
 	over bool   // all of the tape is told
 
 	ahead time.Duration // how far
@@ -79,7 +78,6 @@ func (l *loop) foresee() error {
 	if l.hand.held {
 		return l.untilFar(now + f.ahead)
 	}
-	f.full = false
 	f.laid = max(f.laid, l.entries.head.Load())
 	for ; f.laid < l.entries.tail.Load(); f.laid++ {
 		e := l.entries.at(f.laid)
@@ -88,18 +86,16 @@ func (l *loop) foresee() error {
 		}
 		switch err := f.ends[e.Dir].Foresee(e.At+l.hand.shift, l.told(e.Dir, &e.State)); {
 		case errors.Is(err, bpf.ErrFull):
-			f.full = true
-			return nil
+			return nil // until time has passed
 		case err != nil:
 			return err
 		}
 	}
 	switch {
 	case f.over:
-	case !ended || covered != math.MaxInt64:
-		if covered != math.MaxInt64 {
-			return l.untilFar(covered + l.hand.shift)
-		}
+	case covered != math.MaxInt64:
+		return l.untilFar(covered + l.hand.shift)
+	case !ended: // about to be told
 	case l.end > 0: // 0: the tape could not be read
 		end := l.end + l.hand.shift
 		if now+f.ahead < end {

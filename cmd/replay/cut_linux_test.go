@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -25,17 +24,8 @@ func TestCutsOnLinks(t *testing.T) {
 		settle = 50 * time.Millisecond // the counters of the ends are read a while after the command
 	)
 	build(t, name, netsetup.ShaperTBF)
-	tape := denseTape(t, 2*time.Second, 10*time.Millisecond)
-	out, socket := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "s")
-	var stdout, stderr bytes.Buffer
-	done := make(chan error, 1)
-	go func() {
-		done <- run(t.Context(), []string{"run", "--on", name, "--loop", "--json", "--out", out, "--counters", "20ms", "--read-back", "50/s", "--control", socket, tape}, nil, &stdout, &stderr)
-	}()
-	client := remote.NewClient(socket)
-	if err := client.Await(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	d := drive(t, name)
+	client, done, out := d.client, d.done, d.out
 	floodFrom(t, name, netsetup.SenderEnd)
 	floodFrom(t, name, netsetup.ReceiverEnd)
 	// at waits until the counters have been read that long after an instant of the
@@ -80,7 +70,7 @@ func TestCutsOnLinks(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("standard error: %s", stderr.String())
+			t.Logf("standard error: %s", d.stderr.String())
 		}
 	})
 	do := func(v replay.Verb, r remote.Request) replay.Act {
@@ -117,7 +107,7 @@ func TestCutsOnLinks(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	sum := summary(t, stdout.String())
+	sum := summary(t, d.stdout.String())
 	if b := sum.ReadBack; b == nil || b.Differ != 0 || b.Same == 0 {
 		t.Errorf("the kernel has something else than it was told: %+v, %q", b, sum.Warnings)
 	}

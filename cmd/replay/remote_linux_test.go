@@ -12,23 +12,37 @@ import (
 	"linktape/replay/remote"
 )
 
+// driven is a replay under way that a client drives.
+type driven struct {
+	client         *remote.Client
+	out            string     // its folder
+	done           chan error // its end
+	stdout, stderr bytes.Buffer
+}
+
+// drive plays a dense tape over and over onto a run, and returns when it has begun.
+func drive(t *testing.T, name string) *driven {
+	t.Helper()
+	tape := denseTape(t, 2*time.Second, 10*time.Millisecond)
+	socket := filepath.Join(t.TempDir(), "s")
+	d := &driven{client: remote.NewClient(socket), out: filepath.Join(t.TempDir(), "out"), done: make(chan error, 1)}
+	go func() {
+		d.done <- run(t.Context(), []string{"run", "--on", name, "--loop", "--json", "--out", d.out, "--counters", "20ms", "--read-back", "50/s", "--control", socket, tape}, nil, &d.stdout, &d.stderr)
+	}()
+	if err := d.client.Await(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // A client pauses a replay, cuts a link and gives it back, and the packets of a
 // sender that sends all the time show it.
 func TestDrivenOnLinks(t *testing.T) {
 	const name = "replay-driven"
 	build(t, name, netsetup.ShaperTBF)
-	tape := denseTape(t, 2*time.Second, 10*time.Millisecond)
 	flood(t, name)
-	out, socket := filepath.Join(t.TempDir(), "out"), filepath.Join(t.TempDir(), "s")
-	var stdout, stderr bytes.Buffer
-	done := make(chan error, 1)
-	go func() {
-		done <- run(t.Context(), []string{"run", "--on", name, "--loop", "--json", "--out", out, "--counters", "20ms", "--read-back", "50/s", "--control", socket, tape}, nil, &stdout, &stderr)
-	}()
-	client := remote.NewClient(socket)
-	if err := client.Await(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
+	d := drive(t, name)
+	client, done, out := d.client, d.done, d.out
 	// when waits until a.up is as is asked for.
 	when := func(what string, is func(s *replay.Status, up *replay.LinkStatus) bool) (replay.Status, replay.LinkStatus) {
 		t.Helper()
@@ -96,7 +110,7 @@ func TestDrivenOnLinks(t *testing.T) {
 	if err := client.AwaitEnd(t.Context()); err != nil {
 		t.Error(err)
 	}
-	sum := summary(t, stdout.String())
+	sum := summary(t, d.stdout.String())
 	if sum.Acts != 6 || !sum.Stopped || sum.Retold < 4 || sum.Left != "keep" {
 		t.Errorf("got %+v", sum)
 	}
